@@ -1,0 +1,1 @@
+"""The pure core: no Temporal, no I/O, no clock, no randomness."""

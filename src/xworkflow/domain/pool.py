@@ -1,0 +1,116 @@
+"""The variable pool: ``(namespace, variable) → value`` (spec/graph.md 3.1).
+
+Namespaces are node ids, ``sys``, ``env``, ``conversation``, ``loop`` and ``__scope__``. Immutable:
+writing returns the next pool, at the cost of a dict's write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from xworkflow.domain.persistent import PersistentMap
+from xworkflow.domain.selectors import Selector
+from xworkflow.domain.values import FILE_MARK, JsonValue, is_file
+
+Namespace = Mapping[str, JsonValue]
+
+_FILE_ATTRIBUTES = {"type", "size", "name", "mime_type", "transfer_method", "url", "extension", "related_id"}
+
+
+class VariablePool:
+    """All values of a run. A missing key reads as None; "has" means present and not None."""
+
+    __slots__ = ("_spaces",)
+
+    def __init__(self, spaces: Mapping[str, Namespace] | PersistentMap[Namespace] | None = None) -> None:
+        self._spaces: PersistentMap[Namespace] = (
+            spaces if isinstance(spaces, PersistentMap) else PersistentMap(spaces)
+        )
+
+    def get(self, selector: Selector) -> JsonValue:
+        """The value at a selector; parts after the second go into objects, lists and files."""
+        space = self._spaces.get(selector[0])
+        if space is None:
+            return None
+        value = space.get(selector[1])
+        for part in selector[2:]:
+            value = _descend(value, part)
+        return value
+
+    def has(self, selector: Selector) -> bool:
+        return self.get(selector) is not None
+
+    def namespace(self, name: str) -> Namespace:
+        """Everything below one name; empty when there is nothing."""
+        return self._spaces.get(name) or {}
+
+    def set(self, selector: Selector, value: JsonValue) -> VariablePool:
+        """The pool with one value written; a path deeper than two parts is made on the way."""
+        space = dict(self.namespace(selector[0]))
+        space[selector[1]] = _written(space.get(selector[1]), selector[2:], value)
+        return VariablePool(self._spaces.set(selector[0], space))
+
+    def extend(self, name: str, values: Mapping[str, JsonValue]) -> VariablePool:
+        """The pool with a node's outputs added to what its namespace holds already."""
+        old = self._spaces.get(name)
+        return VariablePool(self._spaces.set(name, {**old, **values} if old else dict(values)))
+
+    def project(self, selectors: Iterable[Selector]) -> VariablePool:
+        """A pool with only the variables that the selectors name, whole (first two parts)."""
+        spaces: dict[str, dict[str, JsonValue]] = {}
+        for selector in selectors:
+            space = self._spaces.get(selector[0])
+            if space is not None and selector[1] in space:
+                spaces.setdefault(selector[0], {})[selector[1]] = space[selector[1]]
+        return VariablePool(spaces)
+
+    def to_json(self) -> dict[str, dict[str, JsonValue]]:
+        """``{namespace: {variable: value}}``, in order of first writing."""
+        return {name: dict(space) for name, space in self._spaces.items()}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VariablePool) and self._spaces == other._spaces
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"VariablePool({self.to_json()!r})"
+
+
+def _descend(value: JsonValue, part: str) -> JsonValue:
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if part in members and part != FILE_MARK:
+            return members[part]
+        if is_file(members) and part in _FILE_ATTRIBUTES:
+            return file_attribute(members, part)
+        return None
+    if isinstance(value, list) and part.isdigit():
+        items = cast("list[Any]", value)
+        return items[int(part)] if int(part) < len(items) else None
+    return None
+
+
+def file_attribute(file: Mapping[str, JsonValue], attribute: str) -> JsonValue:
+    """A file's attribute as Dify names it; ``type`` is its category by MIME type (3.5)."""
+    if attribute == "type":
+        return file_category(str(file.get("mime_type") or ""))
+    return file.get("id" if attribute == "related_id" else attribute)
+
+
+def file_category(mime_type: str) -> str:
+    """image, audio, video, document or other (3.5)."""
+    main = mime_type.split("/", 1)[0]
+    if main in ("image", "audio", "video"):
+        return main
+    documents = ("text/", "application/pdf", "application/vnd.", "application/msword")
+    return "document" if mime_type.startswith(documents) else "other"
+
+
+def _written(old: JsonValue, path: Selector, value: JsonValue) -> JsonValue:
+    if not path:
+        return value
+    members: dict[str, JsonValue] = dict(cast("dict[str, Any]", old)) if isinstance(old, dict) else {}
+    members[path[0]] = _written(members.get(path[0]), path[1:], value)
+    return members

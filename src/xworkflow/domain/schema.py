@@ -1,0 +1,122 @@
+"""The one normalised, frozen model that both dialects load into.
+
+Loaders (``domain/loading``) bring a node's ``data`` into the native spelling, so that each node type
+has one data model. What remains of a dialect is the switch ``WorkflowSchema.dialect``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.values import JsonValue, compact_json
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ErrorStrategy(_Frozen):
+    """What happens when a node has failed for good (spec/graph.md 6.2)."""
+
+    type: Literal["none", "fail-branch", "default-value"] = "none"
+    default_value: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class RetryConfig(_Frozen):
+    """The engine's own attempts of one node (6.3). Intervals are milliseconds."""
+
+    max_retries: int = 0
+    retry_interval: int = 0
+    backoff_strategy: Literal["fixed", "exponential", "exponential_with_jitter"] = "fixed"
+    backoff_multiplier: float = 2.0
+    max_retry_interval: int = 60_000
+    retry_on_retryable_only: bool = True
+
+
+class NodeSpec(_Frozen):
+    """A node as drawn. ``data`` is everything the file says of it, in the native spelling."""
+
+    id: str
+    type: str
+    title: str = ""
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+    error_strategy: ErrorStrategy | None = None
+    retry_config: RetryConfig | None = None
+    timeout_secs: float | None = None
+    parent_id: str | None = None
+    line: int | None = None
+
+
+class EdgeSpec(_Frozen):
+    """An edge; an absent handle means ``source`` (1.4)."""
+
+    id: str
+    source: str
+    target: str
+    source_handle: str | None = None
+    line: int | None = None
+
+    @property
+    def handle(self) -> str:
+        return self.source_handle or "source"
+
+
+class EnvironmentVariable(_Frozen):
+    name: str
+    value: JsonValue = None
+    value_type: str = "string"
+
+
+class ConversationVariable(_Frozen):
+    name: str
+    type: str = "string"
+    default: JsonValue = None
+
+
+class SubGraph(_Frozen):
+    """A body: the error handler's, an iteration's, a loop's. Ids share the outer name space."""
+
+    nodes: tuple[NodeSpec, ...]
+    edges: tuple[EdgeSpec, ...]
+
+
+class ErrorHandler(_Frozen):
+    """Runs when the run has failed (6.5)."""
+
+    sub_graph: SubGraph
+    mode: Literal["recover", "notify"] = "notify"
+
+
+class WorkflowSchema(_Frozen):
+    """A workflow: what a run is started from. Immutable; its hash is its version."""
+
+    dialect: Dialect = "native"
+    version: str = "0.1.0"
+    name: str = ""
+    mode: str = "workflow"
+    nodes: tuple[NodeSpec, ...] = ()
+    edges: tuple[EdgeSpec, ...] = ()
+    environment_variables: tuple[EnvironmentVariable, ...] = ()
+    conversation_variables: tuple[ConversationVariable, ...] = ()
+    error_handler: ErrorHandler | None = None
+    mcp_servers: dict[str, Any] = Field(default_factory=dict)
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical JSON in which the schema travels."""
+        return compact_json(self.model_dump(mode="json", exclude_defaults=True))
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash (SHA-256, hex): the version of the workflow."""
+        return schema_hash(self.text)
+
+
+def schema_hash(text: str) -> str:
+    """The hash of a schema's canonical text."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,207 @@
+"""What a node may ask for. Protocols only: ``runtime_group`` implements them, fakes replace them.
+
+The names of the seed document live here: ``TimeProvider``, ``IdGenerator``, ``SandboxPool``,
+``JsRuntime``, ``WasmRuntime``, ``CredentialProvider``, ``AuditLogger``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.values import JsonValue
+
+Language = Literal["javascript", "python", "wasm"]
+
+
+@runtime_checkable
+class TimeProvider(Protocol):
+    """The clock of one run. Inside a workflow it is Temporal's replay-safe one."""
+
+    def now_timestamp(self) -> int:
+        """Unix seconds."""
+        ...
+
+    def now_millis(self) -> int:
+        """Unix milliseconds."""
+        ...
+
+    def elapsed_secs(self, since: int) -> int:
+        """Seconds since a Unix time, never below 0."""
+        ...
+
+
+@runtime_checkable
+class IdGenerator(Protocol):
+    """Makes the ids of one run."""
+
+    def next_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """Hard limits of one use of a sandbox process. Seconds and bytes."""
+
+    timeout_secs: float = 30.0
+    max_memory_bytes: int = 32 * 1024 * 1024
+    max_code_bytes: int = 1_000_000
+    max_input_bytes: int = 32 * 1024 * 1024
+    max_output_bytes: int = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CodeResult:
+    """What a script returned: ``value`` as JSON, and what it printed."""
+
+    value: JsonValue
+    stdout: str = ""
+    engine: str = ""
+
+
+class JsRuntime(Protocol):
+    """A lent JavaScript VM in a process of its own. Owned by the pool; give it back after use."""
+
+    @property
+    def process_id(self) -> int: ...
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+    ) -> CodeResult:
+        """Call the script's ``main(inputs)``. Raises SandboxError."""
+        ...
+
+
+class PythonRuntime(Protocol):
+    """A lent Python interpreter in a process of its own."""
+
+    @property
+    def process_id(self) -> int: ...
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+    ) -> CodeResult:
+        """Call the script's ``main(**inputs)``. Raises SandboxError."""
+        ...
+
+
+class WasmRuntime(Protocol):
+    """A lent WebAssembly VM (spec/runtime.md 2.5)."""
+
+    @property
+    def process_id(self) -> int: ...
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+    ) -> CodeResult: ...
+
+
+class TemplateRuntime(Protocol):
+    """A lent template renderer, for templates whose cost cannot be bounded beforehand."""
+
+    @property
+    def process_id(self) -> int: ...
+
+    async def render(
+        self,
+        template: str,
+        variables: Mapping[str, JsonValue],
+        dialect: Dialect,
+        limits: SandboxLimits,
+    ) -> str:
+        """Render a Jinja2 template. Raises SandboxError, or NodeError ``template_error``."""
+        ...
+
+
+@runtime_checkable
+class SandboxPool(Protocol):
+    """Lends VMs in disposable child processes. Never shared between groups.
+
+    What is acquired must be released, also after an error; the ``*_vm()`` context managers do both.
+    """
+
+    async def acquire_js_vm(self) -> JsRuntime: ...
+    async def release_js_vm(self, vm: JsRuntime) -> None: ...
+    async def acquire_python_vm(self) -> PythonRuntime: ...
+    async def release_python_vm(self, vm: PythonRuntime) -> None: ...
+    async def acquire_wasm_vm(self) -> WasmRuntime: ...
+    async def release_wasm_vm(self, vm: WasmRuntime) -> None: ...
+    async def acquire_template_vm(self) -> TemplateRuntime: ...
+    async def release_template_vm(self, vm: TemplateRuntime) -> None: ...
+    def js_vm(self) -> AbstractAsyncContextManager[JsRuntime]: ...
+    def python_vm(self) -> AbstractAsyncContextManager[PythonRuntime]: ...
+    def wasm_vm(self) -> AbstractAsyncContextManager[WasmRuntime]: ...
+    def template_vm(self) -> AbstractAsyncContextManager[TemplateRuntime]: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request, ready to send. ``headers`` keeps order and duplicates; timeouts in seconds."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    timeout_secs: float = 10.0
+    max_response_bytes: int | None = None
+    follow_redirects: bool = True
+    verify_tls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A whole response; ``headers`` has lower-case names, in order, duplicates kept."""
+
+    status_code: int
+    headers: tuple[tuple[str, str], ...]
+    content: bytes
+
+
+class HttpClient(Protocol):
+    """The one way out to the network, under the group's policy."""
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send and read whole. Any status is a response; raises NodeError for all else."""
+        ...
+
+
+@runtime_checkable
+class CredentialProvider(Protocol):
+    """Resolves credentials, inside activities only."""
+
+    async def get_credentials(self, group_id: str, provider_name: str) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class AuditLogger(Protocol):
+    """Takes audit events; must not raise."""
+
+    def log_event(self, event: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class ResourceGovernor(Protocol):
+    """Counts what a group uses and refuses what is too much."""
+
+    async def check_workflow_start(self, group_id: str) -> None: ...
+    async def record_workflow_start(self, group_id: str, workflow_id: str) -> None: ...
+    async def record_workflow_end(self, group_id: str, workflow_id: str) -> None: ...
+
+
+TemplateFunction = Callable[..., JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What one execution of a node is lent. Valid until ``execute`` returns; never kept."""
+
+    sandbox: SandboxPool
+    http: HttpClient
+    time: TimeProvider
+    idempotency_key: str = ""
+    sandbox_limits: SandboxLimits = field(default_factory=SandboxLimits)
+    max_response_bytes: int | None = None
+    credential_provider: CredentialProvider | None = None
