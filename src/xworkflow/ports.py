@@ -139,13 +139,22 @@ class SandboxPool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request, ready to send. ``headers`` keeps order and duplicates; timeouts in seconds."""
+    """One request, ready to send. ``headers`` keeps order and duplicates; timeouts in seconds.
+
+    ``timeout_secs`` bounds the whole exchange, redirects included; the three others bound one
+    connect, one wait for bytes and one write within it. ``credential_headers`` (lower case) never
+    follow a redirect to another origin; ``authorization`` and ``cookie`` never do anyway.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     content: bytes | None = None
     timeout_secs: float = 10.0
+    connect_timeout_secs: float | None = None
+    read_timeout_secs: float | None = None
+    write_timeout_secs: float | None = None
+    credential_headers: frozenset[str] = frozenset()
     max_response_bytes: int | None = None
     follow_redirects: bool = True
     verify_tls: bool = True
@@ -205,3 +214,4 @@ class Ports:
     sandbox_limits: SandboxLimits = field(default_factory=SandboxLimits)
     max_response_bytes: int | None = None
     credential_provider: CredentialProvider | None = None
+    strict_template: bool = False

@@ -1,7 +1,8 @@
 """What a node type is: one file with its data model, its rules and its work.
 
 A new type subclasses ``InlineNode`` (pure and bounded: runs inside the workflow) or ``WorkNode``
-(everything else: runs in an activity, and reaches the world through ``Ports``).
+(everything else: runs in an activity, and reaches the world through ``Ports``). A type that decides
+node by node subclasses both and overrides ``place``: ``INLINE`` calls ``run``, all else ``execute``.
 """
 
 from __future__ import annotations
@@ -9,27 +10,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from xworkflow.domain.diagnostics import Diagnostic
+from xworkflow.domain.plan import Placement
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import MisuseError
 from xworkflow.ports import Ports
-
-
-class Placement(StrEnum):
-    """Where a node runs (design: docs/architecture.md, "Placements")."""
-
-    INLINE = "inline"
-    LOCAL = "local"
-    ACTIVITY = "activity"
-    CHILD = "child"
-    WAIT = "wait"
 
 
 class NodeData(BaseModel):
@@ -80,6 +71,8 @@ class NodeType(Generic[D]):
 
     type: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
+    sub_graph_aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names that are legal inside bodies only (spec/graph.md 7.1)."""
     data_model: ClassVar[type[NodeData]]
     placement: ClassVar[Placement]
     is_output: ClassVar[bool] = False
@@ -108,7 +101,7 @@ class NodeType(Generic[D]):
         return ()
 
     def handles(self, node: Node[D]) -> tuple[str, ...] | None:
-        """The handles that a branch node may return, each of which needs an edge; else None."""
+        """The handles that a branch node may return, the one for "none of these" last; else None."""
         del node
         return None
 

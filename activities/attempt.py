@@ -1,0 +1,112 @@
+"""One attempt of one node, outside the workflow: the only place where ``execute`` is called."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from pydantic import ValidationError
+
+from xworkflow.context import WorkflowContext
+from xworkflow.domain.pool import VariablePool
+from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.values import JsonValue
+from xworkflow.domain.wire import NodeReport, NodeTask
+from xworkflow.errors import MisuseError, NodeError, NodeFailure
+from xworkflow.nodes.base import CrossedValues, InlineNode, Node, WorkNode
+from xworkflow.nodes.executors import BuiltInExecutor
+from xworkflow.ports import Ports, TimeProvider
+from xworkflow.providers import FakeTimeProvider, RealIdGenerator, RealTimeProvider
+from xworkflow.runtime_group.group import RuntimeGroup
+
+_log = logging.getLogger("xworkflow.node")
+
+
+async def attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
+    """Run one attempt, and report how it ended. Failures are data; only cancellation is raised."""
+    try:
+        async with asyncio.timeout(task.timeout_secs) as limit:
+            result = await _execute(group, task)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        text = f"Node execution timed out after {_seconds(task.timeout_secs)}s"
+        return _failed(NodeFailure.timeout(text))
+    except NodeError as error:
+        return _failed(error.failure)
+    except MisuseError as error:
+        return _failed(NodeFailure.of_kind("config_error", str(error)))
+    except Exception as error:  # a fault of ours or of a plugin: it fails its node, nothing else
+        _log.exception("node %s of run %s", task.node_id, task.execution_id)
+        return _failed(NodeFailure(code="internal_error", text=f"Internal error: {error!r}"))
+    return NodeReport(at=_now(), result=result)
+
+
+async def _execute(group: RuntimeGroup, task: NodeTask) -> NodeRunResult:
+    executor = group.node_executor_registry.get(task.node_type)
+    if not isinstance(executor, BuiltInExecutor):
+        context = _context(group, task)
+        return await executor.execute(task.node_id, task.data, _crossed_pool(task), context)
+    node_type = executor.node_type
+    try:
+        data = node_type.data_model.model_validate(task.data)
+    except ValidationError as error:
+        raise NodeError.of_kind("config_error", str(error.errors()[0]["msg"])) from None
+    node = Node(task.node_id, task.node_type, task.title, data, task.dialect)
+    values = CrossedValues({v.selector: v.value for v in task.values})
+    if isinstance(node_type, WorkNode):
+        return await node_type.execute(node, values, _ports(group, task))
+    assert isinstance(node_type, InlineNode)  # noqa: S101 - a type is one of both
+    return node_type.run(node, values)
+
+
+def _ports(group: RuntimeGroup, task: NodeTask) -> Ports:
+    return group.ports(
+        _time(task),
+        idempotency_key=task.idempotency_key,
+        strict_template=task.strict_template,
+    )
+
+
+def _time(task: NodeTask) -> TimeProvider:
+    if task.fixed_timestamp is None:
+        return RealTimeProvider()
+    return FakeTimeProvider(task.fixed_timestamp)
+
+
+def _context(group: RuntimeGroup, task: NodeTask) -> WorkflowContext:
+    """The run's context as an executor sees it: the live group, and the run's own ids."""
+    clock = _time(task)
+    return WorkflowContext(
+        runtime_group=group,
+        execution_id=task.execution_id,
+        workflow_id=task.execution_id,
+        start_time=clock.now_timestamp(),
+        time_provider=clock,
+        id_generator=RealIdGenerator(),
+        strict_template=task.strict_template,
+    )
+
+
+def _crossed_pool(task: NodeTask) -> VariablePool:
+    if task.pool is not None:
+        return VariablePool(task.pool)
+    pool = VariablePool()
+    for crossed in task.values:
+        pool = pool.set(crossed.selector, crossed.value)
+    return pool
+
+
+def _failed(failure: NodeFailure) -> NodeReport:
+    return NodeReport(at=_now(), failure=failure)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _seconds(value: float | None) -> JsonValue:
+    return int(value) if value is not None and value == int(value) else value
+
+

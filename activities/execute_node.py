@@ -1,0 +1,64 @@
+"""The activities of a worker: one for every node type under its own name, and the local region."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from xworkflow.activities.admission import admit
+from xworkflow.activities.attempt import attempt
+from xworkflow.activities.region import Region, without_plan
+from xworkflow.domain.wire import LOCAL_REGION, NodeReport, NodeTask, RegionReport, RegionTask
+from xworkflow.engine.cache import plans
+from xworkflow.runtime_group.group import RuntimeGroup
+
+HEARTBEAT_SECS: Final = 0.5
+"""A cancel reaches an activity with the answer to its heartbeat. Short calls never send one."""
+
+
+class NodeActivities:
+    """The activities of one group. The group is shared, and owned by the worker's process."""
+
+    def __init__(self, group: RuntimeGroup) -> None:
+        self._group = group
+
+    def all(self) -> list[Callable[..., Awaitable[Any]]]:
+        """What to register with a Temporal worker."""
+        return [self.execute, self.local_region]
+
+    @activity.defn(dynamic=True)
+    async def execute(self, args: Sequence[RawValue]) -> NodeReport:
+        """Run one attempt of a node. The activity's type is the node's type."""
+        if len(args) != 1:
+            raise ApplicationError(
+                f"no activity '{activity.info().activity_type}' here", non_retryable=True
+            )
+        task: NodeTask = activity.payload_converter().from_payload(args[0].payload, NodeTask)
+        beat = asyncio.create_task(_heartbeat())
+        try:
+            return await attempt(self._group, task)
+        finally:
+            beat.cancel()
+            with suppress(asyncio.CancelledError):
+                await beat
+
+    @activity.defn(name=LOCAL_REGION)
+    async def local_region(self, task: RegionTask) -> RegionReport:
+        """Carry a local region; with ``admit``, ask the group for the run first."""
+        compiled = plans.find(task.plan_key)
+        if compiled is None:
+            return without_plan(task)
+        admission = await admit(self._group, task.execution_id) if task.admit else None
+        return await Region(self._group, task, compiled).carry(admission)
+
+
+async def _heartbeat() -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECS)
+        activity.heartbeat()

@@ -1,0 +1,115 @@
+"""A local region: many pure nodes carried in one local activity, by the same ``decide``.
+
+A region is a slice: after 200 ms or 256 KB of results it starts nothing more, and what has not ended
+after 800 ms is given up and runs again as a regular activity with its full limits. All of it is pure,
+so doing it again is harmless. (While a long local activity runs, a workflow answers no query and sees
+no cancel; so it must not be long.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Final
+
+from xworkflow.activities.attempt import attempt
+from xworkflow.domain.commands import StartNode
+from xworkflow.domain.facts import RunStarted
+from xworkflow.domain.plan import Placement
+from xworkflow.domain.state import load_state
+from xworkflow.domain.wire import Admission, NodeReport, RegionNode, RegionReport, RegionTask
+from xworkflow.engine.compile import Compiled
+from xworkflow.engine.driver import Driver, Effect, fact_of
+from xworkflow.runtime_group.group import RuntimeGroup
+
+SLICE_SECS: Final = 0.2
+GIVE_UP_SECS: Final = 0.8
+SLICE_BYTES: Final = 256 * 1024
+WIDTH: Final = 8
+"""Nodes that a region runs at once; the others wait for a place, or for the next region."""
+
+
+class Region:
+    """One region, for one call. Ends with nothing left running."""
+
+    def __init__(self, group: RuntimeGroup, task: RegionTask, compiled: Compiled) -> None:
+        self._group = group
+        self._task = task
+        self._driver = Driver(compiled, load_state(task.state))
+        self._began = time.monotonic()
+        self._waiting: deque[StartNode] = deque()
+        self._running: dict[asyncio.Task[NodeReport], StartNode] = {}
+        self._finished: list[RegionNode] = []
+        self._bytes = 0
+
+    async def carry(self, admission: Admission | None) -> RegionReport:
+        """Start what was asked for, or the whole run when it was just admitted."""
+        if admission is not None:
+            if admission.policy is not None:
+                self._driver.apply_policy(admission.policy)
+            # with every node an activity there is nothing for a region to do
+            if admission.granted and not self._driver.compiled.options.all_activities:
+                self._take(self._driver.feed(RunStarted(int(time.time() * 1000))))
+        self._waiting.extend(StartNode(s.node, s.attempt, s.execution_id) for s in self._task.starts)
+        try:
+            await self._run()
+        finally:
+            unfinished = await self._give_up()
+        return RegionReport(
+            admission=admission, finished=tuple(self._finished), unfinished=unfinished
+        )
+
+    async def _run(self) -> None:
+        while True:
+            self._start_waiting()
+            left = self._began + GIVE_UP_SECS - time.monotonic()
+            if not self._running or left <= 0:
+                return
+            done, _ = await asyncio.wait(
+                self._running, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
+            # in the order of their start, not of a set
+            for task in [t for t in self._running if t in done]:
+                self._end(self._running.pop(task), task.result())
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._running) < WIDTH and self._in_slice():
+            start = self._waiting.popleft()
+            task = self._driver.task(start, self._task.execution_id)
+            if self._task.fixed_timestamp is not None:
+                task = task.model_copy(update={"fixed_timestamp": self._task.fixed_timestamp})
+            self._running[asyncio.create_task(attempt(self._group, task))] = start
+
+    def _in_slice(self) -> bool:
+        return time.monotonic() - self._began < SLICE_SECS and self._bytes < SLICE_BYTES
+
+    def _end(self, start: StartNode, report: NodeReport) -> None:
+        finished = RegionNode(node=start.node, attempt=start.attempt, report=report)
+        self._finished.append(finished)
+        self._bytes += len(report.model_dump_json())
+        self._take(self._driver.feed(fact_of(start.node, start.attempt, report)))
+
+    def _take(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if (
+                isinstance(effect, StartNode)
+                and self._driver.placement(effect) is Placement.LOCAL
+            ):
+                self._waiting.append(effect)
+
+    async def _give_up(self) -> tuple[int, ...]:
+        """Cancel what still runs, and wait until it has let go of its VM."""
+        given_up = tuple(start.node for start in self._running.values())
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        return given_up
+
+
+def without_plan(task: RegionTask) -> RegionReport:
+    """The report of a process that does not have the plan: everything runs as activities."""
+    return RegionReport(unfinished=tuple(start.node for start in task.starts))
+
+
+

@@ -1,0 +1,126 @@
+"""HTTP clients by group: no two groups share a connection (spec/runtime.md 4.6)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from xworkflow.ports import HttpRequest, HttpResponse
+from xworkflow.runtime_group.egress import EgressPolicy
+from xworkflow.runtime_group.http_client import HttpClientStats, HttpPoolConfig, PooledHttpClient
+
+__all__ = [
+    "GroupClientStats",
+    "HttpClientProvider",
+    "HttpClientStats",
+    "HttpPoolConfig",
+    "HttpProviderStats",
+    "PooledHttpClient",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupClientStats:
+    """One group's client; durations in seconds."""
+
+    group_id: str
+    request_count: int
+    active: int
+    idle_secs: float
+    age_secs: float
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProviderStats:
+    active_groups: int
+    entries: tuple[GroupClientStats, ...]
+
+
+@dataclass(slots=True)
+class _Entry:
+    client: PooledHttpClient
+    made_at: float
+    used_at: float
+
+
+class HttpClientProvider:
+    """Makes and keeps one client per group and policy. Is itself the client of the default group.
+
+    Clients that are idle for too long, or the least used of too many, are taken out at each lookup
+    and closed once their last request has ended.
+    """
+
+    def __init__(
+        self, config: HttpPoolConfig | None = None, *, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._config = config or HttpPoolConfig()
+        self._clock = clock
+        self._entries: OrderedDict[tuple[str, int], _Entry] = OrderedDict()
+        self._retired: list[PooledHttpClient] = []
+
+    @property
+    def config(self) -> HttpPoolConfig:
+        return self._config
+
+    def client(self, group_id: str = "", policy: EgressPolicy | None = None) -> PooledHttpClient:
+        """The client of a group; a change of its policy makes another one."""
+        now = self._clock()
+        self._retire(now)
+        key = (group_id, hash(policy))
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = _Entry(PooledHttpClient(self._config, policy), made_at=now, used_at=now)
+            self._entries[key] = entry
+        entry.used_at = now
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._config.max_group_clients:
+            self._retired.append(self._entries.popitem(last=False)[1].client)
+        return entry.client
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send as the default group (``ports.HttpClient``)."""
+        await self._close_retired()
+        return await self.client().send(request)
+
+    async def cleanup_expired(self) -> None:
+        """Close the clients that nobody has asked for in ``group_client_idle_timeout``."""
+        self._retire(self._clock())
+        await self._close_retired()
+
+    def stats(self) -> HttpProviderStats:
+        now = self._clock()
+        return HttpProviderStats(
+            active_groups=len(self._entries),
+            entries=tuple(
+                GroupClientStats(
+                    group_id=key[0],
+                    request_count=entry.client.stats().requests,
+                    active=entry.client.stats().active,
+                    idle_secs=now - entry.used_at,
+                    age_secs=now - entry.made_at,
+                )
+                for key, entry in self._entries.items()
+            ),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections of the running event loop. Safe to call twice."""
+        clients = [entry.client for entry in self._entries.values()] + self._retired
+        self._entries.clear()
+        self._retired.clear()
+        for client in clients:
+            await client.aclose()
+
+    def _retire(self, now: float) -> None:
+        limit = self._config.group_client_idle_timeout
+        for key, entry in list(self._entries.items()):
+            if now - entry.used_at >= limit and not entry.client.stats().active:
+                self._retired.append(self._entries.pop(key).client)
+
+    async def _close_retired(self) -> None:
+        idle = [client for client in self._retired if not client.stats().active]
+        self._retired = [client for client in self._retired if client not in idle]
+        for client in idle:
+            await client.aclose()

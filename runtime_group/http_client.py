@@ -1,0 +1,272 @@
+"""One HTTP client: pooled connections, redirects by hand, capped reading, one tree of errors."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import httpcore
+import httpx
+
+from xworkflow.errors import NodeError
+from xworkflow.ports import HttpRequest, HttpResponse
+from xworkflow.runtime_group.egress import EgressPolicy, MetadataBlocked, refused
+from xworkflow.runtime_group.http_transport import CheckedTransport, ResolutionError, SocketOption
+
+MAX_REDIRECTS: Final = 10
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_KEEP_METHOD: Final = frozenset({307, 308})
+_CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+_OF_BODY: Final = frozenset({"content-type", "content-encoding", "content-language"})
+# what frames the message or names the connection is the client's own affair
+_OWN: Final = frozenset({"connection", "content-length", "te", "transfer-encoding", "upgrade"})
+# httpcore counts idle connections of all hosts together
+_IDLE_HOSTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPoolConfig:
+    """How connections are kept (spec/runtime.md 4.6). Durations in seconds.
+
+    ``default_timeout`` bounds single connects, waits and writes of a request that names none.
+    HTTP/2 is spoken where the ``h2`` package is installed.
+    """
+
+    pool_max_idle_per_host: int = 10
+    pool_idle_timeout: float = 90
+    default_timeout: float = 30
+    tcp_keepalive: int = 60
+    http2_enabled: bool = True
+    max_group_clients: int = 32
+    group_client_idle_timeout: float = 300
+
+
+@dataclass(frozen=True, slots=True)
+class HttpClientStats:
+    """``requests`` were started so far; ``active`` of them have not ended."""
+
+    requests: int
+    active: int
+
+
+class PooledHttpClient:
+    """Implements ``ports.HttpClient``. Connections live as long as the event loop that opened them.
+
+    Its owner closes it; a request after that opens it anew.
+    """
+
+    def __init__(
+        self, config: HttpPoolConfig | None = None, policy: EgressPolicy | None = None
+    ) -> None:
+        self._config = config or HttpPoolConfig()
+        self._policy: EgressPolicy = policy or MetadataBlocked()
+        self._clients: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]
+        ] = WeakKeyDictionary()
+        self._requests = 0
+        self._active = 0
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send, follow redirects, read whole. Any status is a response.
+
+        Raises NodeError: ``input_validation_error`` for a URL that is invalid or refused,
+        ``http_error`` for everything that goes wrong on the way.
+        """
+        self._requests += 1
+        self._active += 1
+        try:
+            async with asyncio.timeout(request.timeout_secs):
+                return await self._follow(request)
+        except TimeoutError:
+            where = _origin(_parsed(request.url))
+            raise _failed(f"{where} timed out after {request.timeout_secs:g}s") from None
+        finally:
+            self._active -= 1
+
+    def stats(self) -> HttpClientStats:
+        return HttpClientStats(requests=self._requests, active=self._active)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. Safe to call twice."""
+        for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
+            await client.aclose()
+
+    async def _follow(self, request: HttpRequest) -> HttpResponse:
+        hop = request
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._exchange(hop)
+            location = _location(response)
+            if location is None or not request.follow_redirects:
+                return response
+            hop = _redirected(hop, response.status_code, location)
+        raise _failed(f"more than {MAX_REDIRECTS} redirects", retryable=False)
+
+    async def _exchange(self, request: HttpRequest) -> HttpResponse:
+        url = _parsed(request.url)
+        self._policy.check_url(url.scheme, url.host, url.port or _PORTS[url.scheme])
+        client = self._client(request.verify_tls)
+        try:
+            response = await client.send(self._built(client, request, url), stream=True)
+            try:
+                content = await _read(response, request)
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, *_TRANSPORT_ERRORS) as error:
+            raise _mapped(error, _origin(url)) from error
+        headers = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+        return HttpResponse(response.status_code, headers, content)
+
+    def _built(
+        self, client: httpx.AsyncClient, request: HttpRequest, url: httpx.URL
+    ) -> httpx.Request:
+        default = self._config.default_timeout
+        return client.build_request(
+            request.method,
+            url,
+            # as bytes, because httpx would refuse characters outside of ASCII
+            headers=[
+                (name.encode(), value.encode())
+                for name, value in request.headers
+                if name.lower() not in _OWN
+            ],
+            content=request.content,
+            timeout=httpx.Timeout(
+                connect=request.connect_timeout_secs or default,
+                read=request.read_timeout_secs or max(default, request.timeout_secs),
+                write=request.write_timeout_secs or max(default, request.timeout_secs),
+                pool=None,
+            ),
+        )
+
+    def _client(self, verify_tls: bool) -> httpx.AsyncClient:
+        clients = self._clients.setdefault(asyncio.get_running_loop(), {})
+        if verify_tls not in clients:
+            clients[verify_tls] = self._opened(verify_tls)
+        return clients[verify_tls]
+
+    def _opened(self, verify_tls: bool) -> httpx.AsyncClient:
+        config = self._config
+        transport = CheckedTransport(
+            self._policy,
+            ssl_context=httpx.create_ssl_context(verify=verify_tls),
+            max_idle=config.pool_max_idle_per_host * _IDLE_HOSTS,
+            idle_secs=config.pool_idle_timeout,
+            http2=config.http2_enabled and importlib.util.find_spec("h2") is not None,
+            socket_options=_keepalive(config.tcp_keepalive),
+        )
+        # a jar that takes nothing: runs of one group must not see each other's cookies
+        jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        return httpx.AsyncClient(
+            transport=transport,
+            cookies=jar,
+            trust_env=False,
+            headers={"user-agent": "xworkflow", "accept-encoding": "gzip, deflate"},
+        )
+
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _parsed(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise refused(f"Invalid URL: {error}") from None
+    if url.scheme not in _PORTS:
+        raise refused(f"Invalid URL: the scheme must be http or https, not '{url.scheme}'")
+    if not url.host:
+        raise refused("Invalid URL: it names no host")
+    return url
+
+
+def _origin(url: httpx.URL) -> str:
+    """What of a URL may be told: path and query can hold secrets."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+async def _read(response: httpx.Response, request: HttpRequest) -> bytes:
+    """The decoded body. Raises NodeError as soon as it is known to be too large."""
+    limit = request.max_response_bytes
+    declared = response.headers.get("content-length", "")
+    if limit is not None and request.method != "HEAD" and declared.isdecimal():
+        _check_size(int(declared), limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if limit is not None:
+            _check_size(size, limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise _failed(f"HTTP response too large (max {limit} bytes, got {size})")
+
+
+def _location(response: HttpResponse) -> str | None:
+    if response.status_code not in _REDIRECTS:
+        return None
+    return dict(response.headers).get("location")
+
+
+def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:
+    """The next hop: as browsers do it, and no credentials to another origin."""
+    old = _parsed(request.url)
+    try:
+        new = old.join(location)
+    except httpx.InvalidURL as error:
+        raise refused(f"Invalid URL: {error}") from None
+    dropped: frozenset[str] = frozenset()
+    if _endpoint(new) != _endpoint(old):
+        dropped |= _CREDENTIALS | request.credential_headers | {"host"}
+    if status not in _KEEP_METHOD and request.method not in ("GET", "HEAD"):
+        dropped |= _OF_BODY
+        request = replace(request, method="GET", content=None)
+    kept = tuple(pair for pair in request.headers if pair[0].lower() not in dropped)
+    return replace(request, url=str(new), headers=kept)
+
+
+def _endpoint(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
+
+
+def _keepalive(after_secs: int) -> list[SocketOption]:
+    options: list[SocketOption] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    if hasattr(socket, "TCP_KEEPIDLE"):  # not on macOS
+        options.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, after_secs))
+    return options
+
+
+def _failed(message: str, *, retryable: bool = True) -> NodeError:
+    return NodeError.of_kind("http_error", message, retryable=retryable)
+
+
+_TRANSPORT_ERRORS: Final = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
+
+_MESSAGES: Final[tuple[tuple[type[Exception], Callable[[str, Exception], str]], ...]] = (
+    (ResolutionError, lambda _, error: str(error)),
+    (httpcore.ConnectTimeout, lambda where, _: f"connecting to {where} timed out"),
+    (httpcore.TimeoutException, lambda where, _: f"{where} did not answer in time"),
+    (httpcore.ConnectError, lambda where, error: f"cannot connect to {where}: {error}"),
+    (httpx.DecodingError, lambda where, error: f"unreadable response of {where}: {error}"),
+    (Exception, lambda where, error: f"the exchange with {where} broke off: {error}"),
+)
+
+
+def _mapped(error: Exception, where: str) -> NodeError:
+    message = next(text for kind, text in _MESSAGES if isinstance(error, kind))
+    return _failed(message(where, error))

@@ -1,0 +1,73 @@
+// The last part: what scripts see, and the function through which the host runs one.
+const ERROR_LIMIT = 2000;
+const parse = JSON.parse;
+const globalEval = eval;
+
+const crypto = {
+  md5: (text) => toHex(digest(DIGESTS.md5, utf8Bytes(textOf(text)))),
+  sha1: (text) => toHex(digest(DIGESTS.sha1, utf8Bytes(textOf(text)))),
+  sha256: (text) => toHex(digest(DIGESTS.sha256, utf8Bytes(textOf(text)))),
+  sha512: (text) => toHex(digest(DIGESTS.sha512, utf8Bytes(textOf(text)))),
+  hmacSha256: (key, text) =>
+    toHex(hmac(DIGESTS.sha256, utf8Bytes(textOf(key)), utf8Bytes(textOf(text)))),
+  hmacSha512: (key, text) =>
+    toHex(hmac(DIGESTS.sha512, utf8Bytes(textOf(key)), utf8Bytes(textOf(text)))),
+  aesEncrypt,
+  aesDecrypt,
+};
+
+const visible = {
+  atob, btoa, clearTimeout, console, crypto, datetime,
+  random: { randomInt, randomFloat, randomBytes },
+  randomBytes, randomFloat, randomInt, setTimeout, uuidv4,
+};
+for (const [name, value] of Object.entries(visible)) globalThis[name] = value;
+for (const name of ["WebAssembly", "SharedArrayBuffer", "Atomics"]) delete globalThis[name];
+globalThis.__timer_manager = undefined; // the engine's own timers; the property cannot be deleted
+
+const failure = (code, text) => stringify({ error: code, text: text.slice(0, ERROR_LIMIT) });
+
+const failed = (thrown) => {
+  let text = "unknown error";
+  try {
+    text = thrown instanceof Error ? String(thrown) : printable(thrown);
+  } catch {} // an error object may lie about its own text
+  if (text === "RangeError: Array buffer allocation failed")
+    return failure("sandbox_memory_limit", "Memory limit exceeded");
+  return failure("sandbox_execution_error", "Execution error: " + text);
+};
+
+const finished = (value, limit) => {
+  const text = stringify(value) ?? "null";
+  const size = text.length * 3 > limit ? utf8Length(text) : 0;
+  if (size > limit)
+    return failure("sandbox_memory_limit", `Output too large (max ${limit} bytes, got ${size} bytes)`);
+  return `{"value":${text},"stdout":${stringify(printed.slice(0, limit))}}`;
+};
+
+const settled = async (promise, limit) => {
+  try {
+    return finished(await promise, limit);
+  } catch (thrown) {
+    return failed(thrown);
+  }
+};
+
+// The script has been evaluated as a program of its own, so its syntax cannot reach out of anything.
+// An indirect eval sees the program's functions and its const and let alike.
+const run = (inputs, limit) => {
+  try {
+    const main = globalEval("typeof main === 'function' ? main : undefined");
+    if (main === undefined)
+      return failure("sandbox_execution_error", "Execution error: the code defines no function main");
+    const result = main(parse(inputs));
+    if (typeof result?.then === "function") return settled(result, limit);
+    return finished(result, limit);
+  } catch (thrown) {
+    return failed(thrown);
+  }
+};
+
+// Fixed and not enumerable. A script that calls it early only runs its own main early.
+Object.defineProperty(globalThis, "__xworkflow_run", { value: run });
+seedEntropy(HOST_ENTROPY);

@@ -1,0 +1,173 @@
+"""Python on monty: an interpreter in a process of its own below this one, a new session each call.
+
+This process stands between because monty's client converts whatever a script returns, however large
+or deep, and keeps threads of its own: neither belongs into the worker.
+"""
+
+import json
+import math
+from typing import Any, cast
+
+from pydantic_monty import (
+    Monty,
+    MontyCrashedError,
+    MontyError,
+    MontyRuntimeError,
+    MontySession,
+    MontySyntaxError,
+)
+
+from .serving import failure, reply, serve
+
+_RECURSION_LIMIT = 1000
+_TEXT_LIMIT = 2000
+_INT64 = 1 << 63
+_CALL = "main(**_inputs)"
+_TIMEOUT = failure("sandbox_timeout", "Execution timeout")
+_OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
+
+
+class NotJsonError(Exception):
+    """``main`` returned what JSON cannot hold; the message says what it was."""
+
+
+class Printed:
+    """What the script prints, up to a limit in characters; the rest is dropped."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._parts: list[str] = []
+
+    def __call__(self, _stream: str, text: str) -> None:
+        self._parts.append(text[: self._left])
+        self._left -= len(self._parts[-1])
+
+    def text(self) -> str:
+        return "".join(self._parts).removesuffix("\n")
+
+
+class Python:
+    """The engine; the pool of one interpreter replaces it when a script broke it."""
+
+    def __init__(self) -> None:
+        # the worker's clock is the one that ends a stuck interpreter: it kills the process group
+        self._pool = Monty(min_processes=1, max_processes=1, feed_duration_limit_grace=None)
+        self._pool.__enter__()
+        with self._pool.checkout() as session:
+            session.feed_run("None")  # the first session costs 30 ms, the others 0.3 ms
+
+    def prepare(self) -> None:
+        """Nothing to do: a session is made for each call and nothing outlives it."""
+
+    def run(self, request: dict[str, Any]) -> bytes:
+        printed = Printed(request["max_output_bytes"])
+        try:
+            value = self._call(request, printed)
+            text = json.dumps(as_json(value), ensure_ascii=False, allow_nan=False)
+        except MontyError as error:
+            return _failure_of(error)
+        except NotJsonError as error:
+            return failure("sandbox_execution_error", f"Execution error: {error}")
+        except RecursionError:
+            return failure(
+                "sandbox_execution_error", "Execution error: the result is nested too deeply"
+            )
+        size, limit = len(text.encode()), request["max_output_bytes"]
+        if size > limit:
+            too_large = f"Output too large (max {limit} bytes, got {size} bytes)"
+            return failure("sandbox_memory_limit", too_large)
+        return reply(text, printed.text())
+
+    def _call(self, request: dict[str, Any], printed: Printed) -> object:
+        """Two feeds, so that no syntax of the script can swallow the call of ``main``."""
+        with self._session(request) as session:
+            session.feed_run(request["code"], print_callback=printed)
+            inputs = {"_inputs": json.loads(request["inputs"])}
+            return session.feed_run(_CALL, inputs=inputs, print_callback=printed)
+
+    def _session(self, request: dict[str, Any]) -> MontySession:
+        seconds: float = request["timeout_secs"]
+        return self._pool.checkout(
+            limits={
+                "max_feed_duration_secs": seconds,
+                "max_total_sleep_secs": seconds,
+                "max_memory": request["memory_bytes"],
+                "max_recursion_depth": _RECURSION_LIMIT,
+            },
+        )
+
+
+def as_json(value: object) -> object:
+    """The JSON form of a result: tuples are lists, infinities and NaN are null.
+
+    Integers beyond 64 bits become floats, as all values of the pool. Raises NotJsonError.
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return value if -_INT64 <= value < _INT64 else _as_float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        items = cast("dict[object, object]", value).items()
+        return {_key(key): as_json(item) for key, item in items}
+    raise NotJsonError(f"main returned a value of type {type_name(value)}, which JSON cannot hold")
+
+
+def _as_float(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _key(key: object) -> str:
+    """The text that JSON gives a key that is no text: ``True`` is ``true``, ``1`` is ``1``."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, (bool, int, float)):
+        return json.dumps(key)
+    raise NotJsonError(f"main returned a key of type {type_name(key)}, which JSON cannot hold")
+
+
+def type_name(value: object) -> str:
+    """``set``, ``bytes``, or the name of a class that the script itself defined."""
+    name = getattr(value, "name", None)
+    is_proxy = type(value).__name__.startswith("Monty")
+    return name if is_proxy and isinstance(name, str) else type(value).__name__
+
+
+def _failure_of(error: MontyError) -> bytes:
+    """Map monty's errors to spec/runtime.md 2.6."""
+    if isinstance(error, MontySyntaxError):
+        return failure("sandbox_compilation_error", f"Compilation error: {_text(error)}")
+    if isinstance(error, MontyCrashedError):
+        return _TIMEOUT if error.timed_out else _OUT_OF_MEMORY
+    cause = error.exception()
+    if isinstance(cause, MemoryError):
+        return _OUT_OF_MEMORY
+    # a limit's own TimeoutError says so; a script may raise one for its own reasons
+    if isinstance(cause, TimeoutError) and "limit exceeded" in str(cause):
+        return _TIMEOUT
+    if isinstance(cause, NameError) and str(cause) == "name 'main' is not defined":
+        return failure(
+            "sandbox_execution_error", "Execution error: the code defines no function main"
+        )
+    return failure("sandbox_execution_error", f"Execution error: {_text(error)}")
+
+
+def _text(error: MontyError) -> str:
+    if isinstance(error, (MontySyntaxError, MontyRuntimeError)):
+        return error.display("type-msg")[:_TEXT_LIMIT] + _line(error)
+    return str(error)[:_TEXT_LIMIT]
+
+
+def _line(error: MontySyntaxError | MontyRuntimeError) -> str:
+    frames = error.traceback()
+    return f" (line {frames[-1].line})" if frames and isinstance(error, MontySyntaxError) else ""
+
+
+def main() -> None:
+    serve(Python())

@@ -1,0 +1,147 @@
+"""The pool of sandbox processes that all runs of a group share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from xworkflow.errors import MisuseError
+from xworkflow.ports import JsRuntime, PythonRuntime, TemplateRuntime, WasmRuntime
+from xworkflow.runtime_group.sandbox import failures
+from xworkflow.runtime_group.sandbox.process import Engine
+from xworkflow.runtime_group.sandbox.slots import ProcessSlots
+from xworkflow.runtime_group.sandbox.stats import SandboxStats
+from xworkflow.runtime_group.sandbox.vms import CodeVm, LentVm, TemplateVm
+
+
+class DefaultSandboxPool:
+    """Lends VMs in child processes: started at need, kept warm, replaced when a script broke one.
+
+    Nothing is started by the constructor. A pool serves the event loop that uses it first; when
+    that one is closed, the next one to use it starts afresh. ``aclose`` ends every process; so does
+    the death of the worker. ``max_*_vms`` bound the processes of each language, ``max_reuse`` the
+    scripts that one of them runs, and ``idle_timeout_secs`` how long it waits for the next.
+    """
+
+    def __init__(  # noqa: PLR0913 - four bounds and two ages, all with defaults
+        self,
+        max_js_vms: int = 8,
+        max_wasm_vms: int = 4,
+        max_python_vms: int = 8,
+        max_template_vms: int = 4,
+        *,
+        max_reuse: int = 1000,
+        idle_timeout_secs: float = 60.0,
+    ) -> None:
+        self.max_js_vms = max_js_vms
+        self.max_wasm_vms = max_wasm_vms
+        self.max_python_vms = max_python_vms
+        self.max_template_vms = max_template_vms
+        self._max_reuse = max_reuse
+        self._idle_timeout_secs = idle_timeout_secs
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots = self._new_slots()
+
+    def stats(self) -> SandboxStats:
+        """Counters since the pool began to serve its event loop."""
+        return SandboxStats(**{engine: slots.stats() for engine, slots in self._slots.items()})
+
+    async def acquire_js_vm(self) -> JsRuntime:
+        return CodeVm(await self._bound_slots("javascript").acquire())
+
+    async def release_js_vm(self, vm: JsRuntime) -> None:
+        self._take_back(vm)
+
+    async def acquire_python_vm(self) -> PythonRuntime:
+        return CodeVm(await self._bound_slots("python").acquire())
+
+    async def release_python_vm(self, vm: PythonRuntime) -> None:
+        self._take_back(vm)
+
+    async def acquire_wasm_vm(self) -> WasmRuntime:
+        """Raises SandboxError: this version runs no WebAssembly."""
+        raise failures.unavailable("WebAssembly is not available yet; use JavaScript or Python")
+
+    async def release_wasm_vm(self, vm: WasmRuntime) -> None:
+        self._take_back(vm)
+
+    async def acquire_template_vm(self) -> TemplateRuntime:
+        return TemplateVm(await self._bound_slots("template").acquire())
+
+    async def release_template_vm(self, vm: TemplateRuntime) -> None:
+        self._take_back(vm)
+
+    @asynccontextmanager
+    async def js_vm(self) -> AsyncGenerator[JsRuntime]:
+        vm = await self.acquire_js_vm()
+        try:
+            yield vm
+        finally:
+            await self.release_js_vm(vm)
+
+    @asynccontextmanager
+    async def python_vm(self) -> AsyncGenerator[PythonRuntime]:
+        vm = await self.acquire_python_vm()
+        try:
+            yield vm
+        finally:
+            await self.release_python_vm(vm)
+
+    @asynccontextmanager
+    async def wasm_vm(self) -> AsyncGenerator[WasmRuntime]:
+        vm = await self.acquire_wasm_vm()
+        try:
+            yield vm
+        finally:
+            await self.release_wasm_vm(vm)
+
+    @asynccontextmanager
+    async def template_vm(self) -> AsyncGenerator[TemplateRuntime]:
+        vm = await self.acquire_template_vm()
+        try:
+            yield vm
+        finally:
+            await self.release_template_vm(vm)
+
+    async def aclose(self) -> None:
+        """End all processes and wait until they are gone; the pool cannot be used again."""
+        await asyncio.gather(*(slots.aclose() for slots in self._slots.values()))
+
+    def _new_slots(self) -> dict[Engine, ProcessSlots]:
+        sizes: dict[Engine, int] = {
+            "javascript": self.max_js_vms,
+            "python": self.max_python_vms,
+            "template": self.max_template_vms,
+        }
+        return {
+            engine: ProcessSlots(
+                engine,
+                size=size,
+                max_reuse=self._max_reuse,
+                idle_timeout_secs=self._idle_timeout_secs,
+            )
+            for engine, size in sizes.items()
+        }
+
+    def _bound_slots(self, engine: Engine) -> ProcessSlots:
+        """The slots, bound to the running event loop. Raises MisuseError for a second live loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._move_to(loop)
+        return self._slots[engine]
+
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            if not self._loop.is_closed():
+                raise MisuseError("a sandbox pool serves one event loop; make a pool for each")
+            for slots in self._slots.values():
+                slots.abandon()
+            self._slots = self._new_slots()
+        self._loop = loop
+
+    def _take_back(self, vm: JsRuntime | PythonRuntime | WasmRuntime | TemplateRuntime) -> None:
+        if not isinstance(vm, LentVm):
+            raise MisuseError("this VM does not come from this pool")
+        process = vm.hand_back()
+        self._slots[process.engine].release(process)

@@ -1,0 +1,29 @@
+"""What a sandbox pool has done so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageStats:
+    """Counters of one language's processes.
+
+    ``idle`` is how many wait for work now; the others only grow. ``evicted`` ended because they
+    were idle for long or much used, ``killed`` because a script broke them or they died.
+    """
+
+    idle: int = 0
+    created: int = 0
+    reused: int = 0
+    evicted: int = 0
+    killed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxStats:
+    """Counters of a whole pool (spec/runtime.md 2.7)."""
+
+    javascript: LanguageStats = field(default_factory=LanguageStats)
+    python: LanguageStats = field(default_factory=LanguageStats)
+    template: LanguageStats = field(default_factory=LanguageStats)

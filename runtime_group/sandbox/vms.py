@@ -1,0 +1,114 @@
+"""What the pool lends: a process for the time between acquire and release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.values import JsonValue
+from xworkflow.errors import MisuseError
+from xworkflow.ports import CodeResult, SandboxLimits
+from xworkflow.runtime_group.sandbox import failures
+from xworkflow.runtime_group.sandbox.process import Engine, SandboxProcess
+
+_ENGINE_NAMES: Final[Mapping[Engine, str]] = {"javascript": "v8", "python": "monty"}
+_REPLY_SLACK: Final = 64 * 1024
+_INPUT_GROWTH: Final = 4
+"""Bytes of an engine's heap per byte of input JSON: inputs are not the script's own doing."""
+
+
+class LentVm:
+    """A process as one borrower sees it; useless once it is given back."""
+
+    def __init__(self, process: SandboxProcess) -> None:
+        self._process: SandboxProcess | None = process
+        self._process_id = process.process_id
+
+    @property
+    def process_id(self) -> int:
+        return self._process_id
+
+    def hand_back(self) -> SandboxProcess:
+        """End the loan. Raises MisuseError the second time."""
+        process = self._borrowed()
+        self._process = None
+        return process
+
+    def _borrowed(self) -> SandboxProcess:
+        if self._process is None:
+            raise MisuseError("this VM was given back to its pool; acquire another one")
+        return self._process
+
+    async def _call(
+        self,
+        code: str,
+        inputs: Mapping[str, JsonValue],
+        limits: SandboxLimits,
+        **more: str,
+    ) -> dict[str, Any]:
+        """Check the sizes, run, and return the reply of a success. Raises NodeError."""
+        process = self._borrowed()
+        _check_code(code, limits)
+        inputs_json = _inputs_json(inputs, limits)
+        reply = await process.call(
+            {
+                "code": code,
+                "inputs": inputs_json,
+                "timeout_secs": limits.timeout_secs,
+                "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * len(inputs_json),
+                "max_output_bytes": limits.max_output_bytes,
+                **more,
+            },
+            timeout_secs=limits.timeout_secs,
+            # the value, and as much again for what was printed, doubled by JSON's escapes
+            max_reply_bytes=4 * limits.max_output_bytes + _REPLY_SLACK,
+        )
+        if "error" in reply:
+            raise failures.reported(reply)
+        return reply
+
+
+class CodeVm(LentVm):
+    """A JsRuntime or a PythonRuntime: the two differ in the process behind them only."""
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+    ) -> CodeResult:
+        """Call the script's ``main``. Raises SandboxError."""
+        engine = _ENGINE_NAMES[self._borrowed().engine]
+        reply = await self._call(code, inputs, limits)
+        return CodeResult(value=reply["value"], stdout=reply["stdout"], engine=engine)
+
+
+class TemplateVm(LentVm):
+    """A TemplateRuntime."""
+
+    async def render(
+        self,
+        template: str,
+        variables: Mapping[str, JsonValue],
+        dialect: Dialect,
+        limits: SandboxLimits,
+    ) -> str:
+        """Render a Jinja2 template. Raises SandboxError, or NodeError ``template_error``."""
+        reply = await self._call(template, variables, limits, dialect=dialect)
+        return str(reply["value"])
+
+
+def _check_code(code: str, limits: SandboxLimits) -> None:
+    size = len(code.encode("utf-8", "replace"))
+    if size > limits.max_code_bytes:
+        raise failures.code_too_large(limits.max_code_bytes, size)
+
+
+def _inputs_json(inputs: Mapping[str, JsonValue], limits: SandboxLimits) -> str:
+    try:
+        text = json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise failures.not_serialisable(str(error)) from None
+    size = len(text.encode("utf-8", "replace"))
+    if size > limits.max_input_bytes:
+        raise failures.input_too_large(limits.max_input_bytes, size)
+    return text

@@ -1,0 +1,171 @@
+"""xworkflow: drawn LLM workflows (Dify exports, or our own DSL) that run durably on Temporal.
+
+The public names are loaded when they are first used, so that a command or a workflow sandbox pays
+only for what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xworkflow.client.dispatcher import WorkflowDispatcher
+    from xworkflow.client.handle import WorkflowHandle
+    from xworkflow.client.runner import WorkflowRunner
+    from xworkflow.client.status import (
+        Completed,
+        ExecutionStatus,
+        Failed,
+        FailedWithRecovery,
+        Running,
+        Stopped,
+    )
+    from xworkflow.context import RuntimeContext, WorkflowContext
+    from xworkflow.domain.events import GraphEngineEvent
+    from xworkflow.domain.loading import load
+    from xworkflow.domain.policy import EngineConfig
+    from xworkflow.domain.pool import VariablePool
+    from xworkflow.domain.quota import ResourceQuota, SecurityLevel, SecurityPolicy
+    from xworkflow.domain.results import NodeRunResult
+    from xworkflow.domain.schema import WorkflowSchema
+    from xworkflow.domain.wire import MockNode
+    from xworkflow.embedded.session import close
+    from xworkflow.errors import (
+        DslParseError,
+        EngineError,
+        InfrastructureError,
+        InputError,
+        NodeError,
+        ValidationFailed,
+    )
+    from xworkflow.nodes.executors import NodeExecutor, NodeExecutorRegistry
+    from xworkflow.ports import (
+        AuditLogger,
+        CredentialProvider,
+        IdGenerator,
+        JsRuntime,
+        PythonRuntime,
+        ResourceGovernor,
+        SandboxPool,
+        TimeProvider,
+        WasmRuntime,
+    )
+    from xworkflow.providers import (
+        FakeIdGenerator,
+        FakeTimeProvider,
+        RealIdGenerator,
+        RealTimeProvider,
+    )
+    from xworkflow.runtime_group.group import ResourceGroup, RuntimeGroup, RuntimeGroupBuilder
+    from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
+    from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+
+_HOMES = {
+    "AuditLogger": "ports",
+    "Completed": "client.status",
+    "CredentialProvider": "ports",
+    "DefaultSandboxPool": "runtime_group.sandbox",
+    "DslParseError": "errors",
+    "EngineConfig": "domain.policy",
+    "EngineError": "errors",
+    "ExecutionStatus": "client.status",
+    "Failed": "client.status",
+    "FailedWithRecovery": "client.status",
+    "FakeIdGenerator": "providers",
+    "FakeTimeProvider": "providers",
+    "GraphEngineEvent": "domain.events",
+    "IdGenerator": "ports",
+    "InfrastructureError": "errors",
+    "InputError": "errors",
+    "JsRuntime": "ports",
+    "LlmProviderRegistry": "runtime_group.llm_registry",
+    "MockNode": "domain.wire",
+    "NodeError": "errors",
+    "NodeExecutor": "nodes.executors",
+    "NodeExecutorRegistry": "nodes.executors",
+    "NodeRunResult": "domain.results",
+    "PythonRuntime": "ports",
+    "RealIdGenerator": "providers",
+    "RealTimeProvider": "providers",
+    "ResourceGovernor": "ports",
+    "ResourceGroup": "runtime_group.group",
+    "ResourceQuota": "domain.quota",
+    "Running": "client.status",
+    "RuntimeContext": "context",
+    "RuntimeGroup": "runtime_group.group",
+    "RuntimeGroupBuilder": "runtime_group.group",
+    "SandboxPool": "ports",
+    "SecurityLevel": "domain.quota",
+    "SecurityPolicy": "domain.quota",
+    "Stopped": "client.status",
+    "TimeProvider": "ports",
+    "ValidationFailed": "errors",
+    "VariablePool": "domain.pool",
+    "WasmRuntime": "ports",
+    "WorkflowContext": "context",
+    "WorkflowDispatcher": "client.dispatcher",
+    "WorkflowHandle": "client.handle",
+    "WorkflowRunner": "client.runner",
+    "WorkflowSchema": "domain.schema",
+    "close": "embedded.session",
+    "load": "domain.loading",
+}
+
+__all__ = [  # noqa: PLE0604 - the names of _HOMES, which a test compares
+    "AuditLogger",
+    "Completed",
+    "CredentialProvider",
+    "DefaultSandboxPool",
+    "DslParseError",
+    "EngineConfig",
+    "EngineError",
+    "ExecutionStatus",
+    "Failed",
+    "FailedWithRecovery",
+    "FakeIdGenerator",
+    "FakeTimeProvider",
+    "GraphEngineEvent",
+    "IdGenerator",
+    "InfrastructureError",
+    "InputError",
+    "JsRuntime",
+    "LlmProviderRegistry",
+    "MockNode",
+    "NodeError",
+    "NodeExecutor",
+    "NodeExecutorRegistry",
+    "NodeRunResult",
+    "PythonRuntime",
+    "RealIdGenerator",
+    "RealTimeProvider",
+    "ResourceGovernor",
+    "ResourceGroup",
+    "ResourceQuota",
+    "Running",
+    "RuntimeContext",
+    "RuntimeGroup",
+    "RuntimeGroupBuilder",
+    "SandboxPool",
+    "SecurityLevel",
+    "SecurityPolicy",
+    "Stopped",
+    "TimeProvider",
+    "ValidationFailed",
+    "VariablePool",
+    "WasmRuntime",
+    "WorkflowContext",
+    "WorkflowDispatcher",
+    "WorkflowHandle",
+    "WorkflowRunner",
+    "WorkflowSchema",
+    "close",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'xworkflow' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"xworkflow.{home}"), name)

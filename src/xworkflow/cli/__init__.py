@@ -1,0 +1,5 @@
+"""The ``xworkflow`` command."""
+
+from xworkflow.cli.app import main
+
+__all__ = ["main"]

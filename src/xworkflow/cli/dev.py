@@ -1,0 +1,43 @@
+"""``xworkflow dev``: server and worker together, with the Web UI."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import typer
+
+from xworkflow.cli.app import run_async
+from xworkflow.cli.exit_codes import ExitCode
+from xworkflow.cli.place import server_place
+from xworkflow.cli.printing import print_note
+
+EXAMPLES = """
+Start a Temporal server and a worker on this machine, until Ctrl-C. Other commands join them.
+
+**Examples**
+
+    xworkflow dev
+"""
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("dev", help=EXAMPLES)
+    def command() -> int:  # pyright: ignore[reportUnusedFunction]
+        return run_async(run())
+
+
+async def run() -> int:
+    """Exit code 0 after a stop that was asked for."""
+    from xworkflow.embedded.worker_process import worker_process
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with server_place(None) as place, worker_process(place.address):
+        print_note(f"Temporal server: {place.address}")
+        if place.ui_url is not None:
+            print_note(f"Web UI:          {place.ui_url}")
+        print_note("worker ready; stop with Ctrl-C")
+        await stop.wait()
+    return ExitCode.OK

@@ -1,0 +1,75 @@
+"""Files that users name: workflows and inputs. Every problem is one sentence with the place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from xworkflow.domain.loading import Loaded, format_of, read
+from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.diagnostics import Report
+from xworkflow.domain.values import JsonValue
+from xworkflow.errors import InputError, ValidationFailed
+from xworkflow.nodes.start import start_variables
+
+_JSON_TYPES = ("number", "boolean", "checkbox", "object", "json_object")
+
+
+def read_workflow(path: Path) -> Loaded:
+    """What a workflow file holds, with the loader's diagnostics. Raises InputError."""
+    return read(_bytes(path), format_of(path.name), name=path.stem)
+
+
+def load_workflow(path: Path) -> WorkflowSchema:
+    """The schema of a workflow file. Raises InputError or ValidationFailed."""
+    loaded = read_workflow(path)
+    if loaded.schema is None or any(d.level == "error" for d in loaded.diagnostics):
+        raise ValidationFailed(Report(diagnostics=loaded.diagnostics))
+    return loaded.schema
+
+
+def gather_inputs(
+    schema: WorkflowSchema, pairs: Sequence[str], file: Path | None
+) -> dict[str, JsonValue]:
+    """Inputs from a JSON file and ``key=value`` pairs; pairs win.
+
+    A pair's value is text, or JSON where the start node declares a type that is not text.
+    """
+    inputs: dict[str, JsonValue] = {} if file is None else _object(file)
+    types = {variable.variable: variable.type for variable in start_variables(schema)}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError((f"--input '{pair}' is not of the form key=value",))
+        inputs[key] = _typed(key, value, types.get(key, "string"))
+    return inputs
+
+
+def _typed(key: str, value: str, declared: str) -> JsonValue:
+    if declared not in _JSON_TYPES and not declared.startswith(("array", "file")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise InputError((f"--input {key}: '{value}' is not JSON, but {key} is a {declared}",)) from None
+
+
+def _object(path: Path) -> dict[str, JsonValue]:
+    try:
+        value = json.loads(_bytes(path))
+    except ValueError as error:
+        raise InputError((f"{path}: not JSON: {error}",)) from None
+    if not isinstance(value, dict):
+        raise InputError((f"{path}: the inputs are a JSON object, by variable",))
+    return cast("dict[str, Any]", value)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError((f"{path}: there is no such file",)) from None
+    except OSError as error:
+        raise InputError((f"{path}: cannot be read: {error.strerror}",)) from None

@@ -1,0 +1,22 @@
+"""The verbs, one file each."""
+
+from __future__ import annotations
+
+import typer
+
+from xworkflow.cli import dev, run, runs, test, validate, worker
+
+_done: set[int] = set()
+
+
+def register(app: typer.Typer) -> None:
+    """Add every verb to the app, once."""
+    if id(app) in _done:
+        return
+    _done.add(id(app))
+    run.register(app)
+    validate.register(app)
+    test.register(app)
+    runs.register(app)
+    worker.register(app)
+    dev.register(app)

@@ -1,0 +1,151 @@
+"""The native way of printing: a rewrite of the template's tokens.
+
+minijinja's Python package prints Python style (``True``, ``None``, ``['a']``), also where it joins
+texts inside an expression. Its ``finalizer`` cannot mend that: it is not asked for ``~``, ``join``
+and ``string``, an undefined value and a null look the same to it, and a whole float arrives as an
+integer. What tells all of these apart is minijinja's own ``tojson``. So each value that becomes
+text goes through ``default('') | tojson | native_text`` (undefined prints empty, null prints
+``none``):
+
+==================  ====================================================
+written             becomes
+==================  ====================================================
+``{{ e }}``         ``{{ (e) | default('') | tojson | native_text }}``
+``a ~ b``           the same behind ``a`` and ``b``, unless they are literals or arithmetic
+``e | string``      ``e | default('') | tojson | native_text``
+``e | join(x)``     ``e | default('') | tojson | native_join(x)``
+``e | tojson``      ``e | native_tojson``: the native dialect has none
+==================  ====================================================
+
+Nothing is added between lines, so the line numbers of errors stay. Not reached: texts made inside
+``map('string')``, ``format`` and ``pprint``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+from xworkflow.domain.template_tokens import Part, Tag, Token
+
+TO_TEXT: Final = "|default('')|tojson|native_text"
+_FILTERS: Final = {
+    "string": "default('')|tojson|native_text",
+    "join": "default('')|tojson|native_join",
+    "tojson": "native_tojson",
+}
+_Edit: TypeAlias = tuple[int, int, str]
+"""Replace from offset to offset by a text."""
+_ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+_MATCHING: Final = {")": "(", "]": "[", "}": "{"}
+_WORDS: Final = frozenset({"not", "is", "in", "and", "or", "if", "else"})
+
+
+def nativise(template: str, parts: tuple[Part, ...]) -> str:
+    """The template, rewritten to print natively. ``parts`` are its own, from ``scan``."""
+    pieces: list[str] = []
+    at = 0
+    for part in parts:
+        if isinstance(part, Tag):
+            for start, end, text in _tag_edits(part):
+                pieces += (template[at:start], text)
+                at = end
+    return "".join((*pieces, template[at:]))
+
+
+def _tag_edits(tag: Tag) -> Iterator[_Edit]:
+    """The edits of one tag, in the order of the text."""
+    edits = [*_filter_edits(tag.tokens), *_concatenation_edits(tag.tokens)]
+    edits.sort(key=lambda edit: edit[0])
+    if tag.kind == "statement" or not tag.tokens:
+        return iter(edits)
+    return iter([(tag.start, tag.start, "("), *edits, (tag.end, tag.end, f"){TO_TEXT}")])
+
+
+def _filter_edits(tokens: tuple[Token, ...]) -> Iterator[_Edit]:
+    for before, token in pairwise(tokens):
+        if before.text == "|" and token.text in _FILTERS:
+            yield token.start, token.end, _FILTERS[token.text]
+
+
+def _concatenation_edits(tokens: tuple[Token, ...]) -> Iterator[_Edit]:
+    ends: set[int] = set()  # in a ~ b ~ c both operators find b
+    for position, token in enumerate(tokens):
+        if token.text == "~":
+            sides = (_operand_before(tokens, position), _operand_after(tokens, position))
+            ends.update(last.end for last in sides if last is not None)
+    return ((end, end, TO_TEXT) for end in ends)
+
+
+def _operand_before(tokens: tuple[Token, ...], operator: int) -> Token | None:
+    """The last token of a simple operand that ends before ``operator``, if it may print amiss."""
+    first = last = operator - 1
+    while first >= 0:
+        if tokens[first].text in _MATCHING:
+            first = _opening(tokens, first)
+        before = tokens[first - 1] if first > 0 else None
+        if before is None or before.text in _ARITHMETIC or before.text == "is":
+            break
+        if before.text in (".", "|"):
+            first -= 2
+        elif tokens[first].text in ("(", "[") and _ends_operand(before):
+            first -= 1
+        else:
+            break
+    simple = first >= 0 and not (first and tokens[first - 1].text in (*_ARITHMETIC, "is"))
+    return tokens[last] if simple and not _is_literal(tokens, first, last) else None
+
+
+def _operand_after(tokens: tuple[Token, ...], operator: int) -> Token | None:
+    """The last token of a simple operand that starts behind ``operator``, if it may print amiss."""
+    first = last = operator + 1
+    if first >= len(tokens) or tokens[first].text in (*_ARITHMETIC, *_WORDS):
+        return None
+    if tokens[first].text in ("(", "[", "{"):
+        last = _closing(tokens, first)
+    while last + 1 < len(tokens):
+        following = tokens[last + 1].text
+        if following in (".", "|") and last + 2 < len(tokens):
+            last += 2
+        elif following in ("(", "["):
+            last = _closing(tokens, last + 1)
+        else:
+            break
+    if last + 1 < len(tokens) and tokens[last + 1].text in (*_ARITHMETIC, "is"):
+        return None
+    return None if _is_literal(tokens, first, last) else tokens[last]
+
+
+def _ends_operand(token: Token) -> bool:
+    return (
+        token.text in _MATCHING
+        or token.kind == "string"
+        or (token.kind == "name" and token.text not in _WORDS)
+    )
+
+
+def _is_literal(tokens: tuple[Token, ...], first: int, last: int) -> bool:
+    return first == last and tokens[first].kind in ("string", "number")
+
+
+def _opening(tokens: tuple[Token, ...], closing: int) -> int:
+    """The position of the bracket that ``closing`` closes; the first token when there is none."""
+    depth = 0
+    for position in range(closing, -1, -1):
+        text = tokens[position].text
+        depth += (text in _MATCHING) - (text in _MATCHING.values())
+        if depth == 0:
+            return position
+    return 0
+
+
+def _closing(tokens: tuple[Token, ...], opening: int) -> int:
+    """The position of the bracket that closes ``opening``; the last token when there is none."""
+    depth = 0
+    for position in range(opening, len(tokens)):
+        text = tokens[position].text
+        depth += (text in _MATCHING.values()) - (text in _MATCHING)
+        if depth == 0:
+            return position
+    return len(tokens) - 1

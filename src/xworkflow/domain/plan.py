@@ -1,0 +1,62 @@
+"""The compiled graph: what ``decide`` runs on. Made once per schema and cached by its hash.
+
+Nodes and edges are numbered; a state then needs one byte for each. Only what can be reached from the
+start node is in a plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from xworkflow.domain.schema import ErrorHandler, ErrorStrategy, RetryConfig
+from xworkflow.domain.selectors import Dialect, Selector
+
+SOURCE_HANDLES = frozenset({"source", "success-branch"})
+FAIL_BRANCH = "fail-branch"
+
+
+class Placement(StrEnum):
+    """Where a node runs (docs/architecture.md, "Placements")."""
+
+    INLINE = "inline"
+    LOCAL = "local"
+    ACTIVITY = "activity"
+    CHILD = "child"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One node of a plan. ``reads`` is None where the whole pool crosses to it."""
+
+    index: int
+    id: str
+    type: str
+    title: str
+    placement: Placement
+    in_edges: tuple[int, ...]
+    out_edges: tuple[int, ...]
+    is_output: bool = False
+    is_branch: bool = False
+    reads: tuple[Selector, ...] | None = ()
+    error_strategy: ErrorStrategy = field(default_factory=ErrorStrategy)
+    retry: RetryConfig | None = None
+    timeout_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A graph ready to run. Edge ``e`` goes from ``sources[e]`` to ``targets[e]``."""
+
+    dialect: Dialect
+    nodes: tuple[PlanNode, ...]
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    handles: tuple[str, ...]
+    root: int
+    index_of: dict[str, int]
+    error_handler: ErrorHandler | None = None
+
+    def node(self, node_id: str) -> PlanNode:
+        return self.nodes[self.index_of[node_id]]

@@ -1,0 +1,206 @@
+"""What crosses borders: client → workflow → activity, and back. Frozen models and names.
+
+Every model tolerates other versions: unknown fields are ignored, new ones have defaults. Sizes: a
+payload may hold at most 2 MB; a schema is at most 10 MB of text before it is normalised.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.selectors import Dialect, Selector
+from xworkflow.domain.values import JsonValue
+from xworkflow.errors import NodeFailure
+
+GRAPH_WORKFLOW: Final = "GraphWorkflow"
+LOCAL_REGION: Final = "local_region"
+DEFAULT_GROUP: Final = "default"
+
+STATE_QUERY: Final = "state"
+OUTPUTS_QUERY: Final = "outputs"
+VARIABLES_QUERY: Final = "variables"
+
+HANDLER_SUFFIX: Final = "error-handler"
+
+
+def task_queue(group_id: str | None) -> str:
+    """The task queue of a group."""
+    return f"xworkflow-{group_id or DEFAULT_GROUP}"
+
+
+def activity_id(node_id: str, attempt: int) -> str:
+    """The id under which an attempt stands in the history and the Web UI."""
+    return node_id if attempt == 1 else f"{node_id}#{attempt}"
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class MockNode(_Wire):
+    """What a mocked node gives instead of doing its work: outputs, or an error's text."""
+
+    outputs: dict[str, JsonValue] = Field(default_factory=dict)
+    handle: str | None = None
+    error: str | None = None
+    error_type: str = "execution_error"
+
+
+class ExecutorInfo(_Wire):
+    """What the workflow must know of a node type that is not built in."""
+
+    reads_all: bool = False
+
+
+class Variables(_Wire):
+    """The values that a run is started with, by namespace (spec/graph.md 3.1)."""
+
+    user_inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    system: dict[str, JsonValue] = Field(default_factory=dict)
+    environment: dict[str, JsonValue] = Field(default_factory=dict)
+    conversation: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class RunOptions(_Wire):
+    """How a run is carried out. Durations in seconds."""
+
+    heartbeat_timeout_secs: float = 60.0
+    continue_as_new_after_events: int = 8_000
+    continue_as_new_after_bytes: int = 8 * 1024 * 1024
+    fixed_timestamp: int | None = None
+    fake_id_prefix: str | None = None
+
+
+class Policy(_Wire):
+    """A group's limits as admitted for one run; later changes of the group never reach it."""
+
+    max_steps: int = 500
+    max_execution_time_secs: float = 600.0
+    security_level: str = "standard"
+    all_activities: bool = False
+
+
+class RunInput(_Wire):
+    """What ``GraphWorkflow`` is started with.
+
+    ``schema_text`` is the canonical JSON of a WorkflowSchema, so that a worker that has compiled it
+    before only hashes it. ``state`` carries a run on into a new history, and ``pool`` seeds a
+    sub-graph with what its selectors reach; then ``variables`` are ignored.
+    """
+
+    schema_text: str
+    variables: Variables = Field(default_factory=Variables)
+    config: EngineConfig | None = None
+    options: RunOptions = Field(default_factory=RunOptions)
+    group_id: str | None = None
+    mock_nodes: dict[str, MockNode] = Field(default_factory=dict)
+    executors: dict[str, ExecutorInfo] = Field(default_factory=dict)
+    app_name: str = ""
+    pool: dict[str, dict[str, JsonValue]] | None = None
+    id_base: str | None = None
+    state: dict[str, Any] | None = None
+    policy: Policy | None = None
+
+
+class Admission(_Wire):
+    """The answer of a group to a run that wants to start."""
+
+    granted: bool = True
+    policy: Policy | None = None
+    reason: str | None = None
+
+
+class CrossedValue(_Wire):
+    """One value that crosses to an activity."""
+
+    selector: Selector
+    value: JsonValue = None
+
+
+class NodeTask(_Wire):
+    """One attempt of one node, as it crosses to an activity: only what the node reads."""
+
+    execution_id: str
+    node_id: str
+    node_type: str
+    title: str = ""
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+    dialect: Dialect = "native"
+    attempt: int = 1
+    values: tuple[CrossedValue, ...] = ()
+    pool: dict[str, dict[str, JsonValue]] | None = None
+    timeout_secs: float | None = None
+    strict_template: bool = False
+    idempotency_key: str = ""
+    fixed_timestamp: int | None = None
+
+
+class NodeReport(_Wire):
+    """How an attempt ended; exactly one of ``result`` and ``failure`` is set. ``at`` is Unix ms."""
+
+    at: int
+    result: NodeRunResult | None = None
+    failure: NodeFailure | None = None
+
+
+def lost_attempt(at: int, cause: object, *, timed_out: bool) -> NodeReport:
+    """The report of an attempt that Temporal ended: its own time limit, or all workers lost."""
+    if timed_out:
+        failure = NodeFailure.timeout("Timeout: node execution exceeded time limit")
+    else:
+        failure = NodeFailure.of_kind("execution_error", f"the activity was lost: {cause}")
+    return NodeReport(at=at, failure=failure)
+
+
+class NodeStart(_Wire):
+    """An attempt that a region is asked for."""
+
+    node: int
+    attempt: int
+    execution_id: str
+
+
+class RegionTask(_Wire):
+    """A local region: the state, cut down to what the region can read, and what is to start.
+
+    The plan is found by its key in the process's cache: a local activity always runs in the process
+    of its workflow. With ``admit`` the region asks the group first and starts the run itself.
+    """
+
+    plan_key: str
+    state: dict[str, Any]
+    starts: tuple[NodeStart, ...] = ()
+    admit: bool = False
+    execution_id: str = ""
+    fixed_timestamp: int | None = None
+
+
+class RegionNode(_Wire):
+    """One attempt that a region finished."""
+
+    node: int
+    attempt: int
+    report: NodeReport
+
+
+class RegionReport(_Wire):
+    """What a region did, in order. What it did not finish runs again as regular activities."""
+
+    admission: Admission | None = None
+    finished: tuple[RegionNode, ...] = ()
+    unfinished: tuple[int, ...] = ()
+
+
+class RunSnapshot(_Wire):
+    """The answer of the ``state`` query."""
+
+    phase: str
+    steps: int
+    exceptions: int
+    elapsed_ms: int
+    nodes: dict[str, str]
+    error: str | None = None

@@ -1,0 +1,5 @@
+"""Server and worker for one machine: finding, starting, sharing and stopping them (design: embedded).
+
+Imported lazily, by the client's runner and the commands alone; nothing here is needed to reach a
+server that somebody else runs.
+"""

@@ -1,0 +1,141 @@
+"""Carries a run: folds ``decide`` over facts and runs the inline nodes on the way.
+
+The same driver stands in the workflow, in a local region, in a reader of a history and in the
+in-memory shell of the tests. What it cannot do itself (activities, timers, child workflows) it hands
+out as effects, in the order in which ``decide`` asked for them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TypeAlias
+
+from xworkflow.domain.commands import (
+    CancelNode,
+    Command,
+    ContinueAsNew,
+    Emit,
+    FinishRun,
+    StartHandler,
+    StartNode,
+    StartTimer,
+)
+from xworkflow.domain.facts import Fact, NodeFailed, NodeSucceeded
+from xworkflow.domain.plan import Placement
+from xworkflow.domain.scheduler import decide
+from xworkflow.domain.selectors import Selector
+from xworkflow.domain.state import RunState
+from xworkflow.domain.wire import CrossedValue, NodeReport, NodeTask, Policy
+from xworkflow.engine.cache import plans
+from xworkflow.engine.compile import Compiled
+from xworkflow.errors import NodeError
+from xworkflow.nodes.base import InlineNode
+
+Effect: TypeAlias = StartNode | StartTimer | CancelNode | StartHandler | FinishRun | ContinueAsNew | Emit
+
+
+class Driver:
+    """One run on its way. Not thread-safe; deterministic, so replay-safe.
+
+    ``state`` is always the state after the last fact.
+    """
+
+    def __init__(self, compiled: Compiled, state: RunState) -> None:
+        self.compiled = compiled
+        self.plan = compiled.plan
+        self.state = state
+
+    def feed(self, fact: Fact) -> list[Effect]:
+        """Take a fact in, and all that follows from it without the world's help."""
+        effects: list[Effect] = []
+        facts: deque[Fact] = deque((fact,))
+        while facts:
+            self.state, commands = decide(self.plan, self.state, facts.popleft())
+            for command in commands:
+                if self._is_inline(command):
+                    facts.append(self._run_inline(command))
+                else:
+                    effects.append(command)
+        return effects
+
+    def apply_policy(self, policy: Policy) -> None:
+        """Hold the run to its group's limits and placement; before the run has started."""
+        config = self.state.config.lowered(policy.max_steps, policy.max_execution_time_secs)
+        self.state = replace(self.state, config=config)
+        if policy.all_activities and not self.compiled.options.all_activities:
+            options = replace(self.compiled.options, all_activities=True)
+            self.compiled = plans.get(self.compiled.schema.text, options)
+            self.plan = self.compiled.plan
+
+    def placement(self, start: StartNode) -> Placement:
+        return self.plan.nodes[start.node].placement
+
+    def task(self, start: StartNode, execution_id: str) -> NodeTask:
+        """What crosses to the activity of an attempt: the node, and the values that it reads."""
+        compiled = self.compiled.nodes[start.node]
+        node = self.plan.nodes[start.node]
+        pool = self.state.pool
+        return NodeTask(
+            execution_id=execution_id,
+            node_id=node.id,
+            node_type=node.type,
+            title=node.title,
+            data=compiled.spec.data,
+            dialect=self.plan.dialect,
+            attempt=start.attempt,
+            values=tuple(
+                CrossedValue(selector=selector, value=pool.get(selector))
+                for selector in node.reads or ()
+            ),
+            pool=pool.to_json() if node.reads is None else None,
+            timeout_secs=node.timeout_secs,
+            strict_template=self.state.config.strict_template,
+            # all Temporal retries of one attempt share it: it names the attempt family
+            idempotency_key=f"{execution_id}/{start.execution_id}/{start.attempt}",
+            fixed_timestamp=self.state.now // 1000 if self.state.fixed_time else None,
+        )
+
+    def region_state(self, starts: list[StartNode]) -> RunState:
+        """The state for a region that starts with these nodes: the pool cut to what it may read."""
+        return replace(self.state, pool=self.state.pool.project(self._region_reads(starts)))
+
+    def _region_reads(self, starts: list[StartNode]) -> set[Selector]:
+        """What every node reads that a region can come to: inline and local ones, in any number."""
+        todo = [start.node for start in starts] or [self.plan.root]
+        seen = set(todo)
+        reads: set[Selector] = set()
+        while todo:
+            node = self.plan.nodes[todo.pop()]
+            if node.placement not in (Placement.INLINE, Placement.LOCAL):
+                continue
+            reads.update(node.reads or ())
+            for target in (self.plan.targets[e] for e in node.out_edges):
+                if target not in seen:
+                    seen.add(target)
+                    todo.append(target)
+        return reads
+
+    def _is_inline(self, command: Command) -> bool:
+        return (
+            isinstance(command, StartNode)
+            and self.plan.nodes[command.node].placement is Placement.INLINE
+        )
+
+    def _run_inline(self, start: Command) -> Fact:
+        assert isinstance(start, StartNode)  # noqa: S101 - _is_inline said so
+        compiled = self.compiled.nodes[start.node]
+        assert isinstance(compiled.type, InlineNode)  # noqa: S101 - its placement says so
+        try:
+            result = compiled.type.run(compiled.node, self.state.pool)
+        except NodeError as error:
+            return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
+        return NodeSucceeded(start.node, start.attempt, result, self.state.now)
+
+
+def fact_of(node: int, attempt: int, report: NodeReport) -> Fact:
+    """The fact that a report of an attempt stands for."""
+    if report.failure is not None:
+        return NodeFailed(node, attempt, report.failure, report.at)
+    assert report.result is not None  # noqa: S101 - exactly one of both is set
+    return NodeSucceeded(node, attempt, report.result, report.at)

@@ -1,0 +1,78 @@
+"""The first state of a run, from what it was started with (spec/graph.md 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.pool import Namespace, VariablePool
+from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.state import RunState, initial_state, load_state
+from xworkflow.domain.values import JsonValue, coerce_declared
+from xworkflow.domain.wire import RunInput, Variables
+from xworkflow.engine.cache import plans
+from xworkflow.engine.compile import Compiled, CompileOptions
+
+
+def compiled_of(run: RunInput) -> Compiled:
+    """The compilation that a run works with. Raises CompileError."""
+    options = CompileOptions(
+        mock_nodes=run.mock_nodes,
+        executors=run.executors,
+        all_activities=run.policy is not None and run.policy.all_activities,
+    )
+    return plans.get(run.schema_text, options)
+
+
+def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
+    """The state that a history begins with: fresh, seeded (sub-graphs), or carried on."""
+    if run.state is not None:
+        return load_state(run.state)
+    schema = compiled.schema
+    pool = VariablePool(run.pool) if run.pool is not None else initial_pool(schema, run.variables)
+    config = run.config or EngineConfig.of_dialect(schema.dialect)
+    if run.policy is not None:
+        config = config.lowered(run.policy.max_steps, run.policy.max_execution_time_secs)
+    return initial_state(
+        compiled.plan,
+        pool=pool,
+        config=config,
+        id_base=run.id_base or run_id,
+        fake_id_prefix=run.options.fake_id_prefix,
+        fixed_timestamp=run.options.fixed_timestamp,
+    )
+
+
+def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:
+    """sys, env, conversation and the start node's inputs; declarations fill what is not given."""
+    spaces: dict[str, Namespace] = {
+        "sys": _system(schema, variables.system),
+        "env": {v.name: v.value for v in schema.environment_variables} | variables.environment,
+        "conversation": _conversation(schema, variables.conversation),
+    }
+    for node in schema.nodes:
+        if node.type == "start" and node.parent_id is None:
+            spaces[node.id] = _typed_inputs(node.data, variables.user_inputs)
+    return VariablePool(spaces)
+
+
+def _system(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:
+    if schema.mcp_servers and "__mcp_servers" not in given:
+        return {**given, "__mcp_servers": schema.mcp_servers}
+    return dict(given)
+
+
+def _conversation(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:
+    types = {variable.name: variable.type for variable in schema.conversation_variables}
+    defaults = {variable.name: variable.default for variable in schema.conversation_variables}
+    return {
+        name: coerce_declared(value, types.get(name, "string"))
+        for name, value in {**defaults, **given}.items()
+    }
+
+
+def _typed_inputs(data: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> Namespace:
+    declared = cast("list[dict[str, Any]]", data.get("variables") or [])
+    types = {str(v.get("variable")): str(v.get("type", "string")).strip().lower() for v in declared}
+    return {name: coerce_declared(v, types.get(name, "string")) for name, v in given.items()}

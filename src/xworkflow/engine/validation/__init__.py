@@ -1,0 +1,5 @@
+"""Validation: all that is wrong with a workflow, found before it is started (spec/graph.md 2). Pure."""
+
+from xworkflow.engine.validation.validate import validate
+
+__all__ = ["validate"]

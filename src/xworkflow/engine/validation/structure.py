@@ -1,0 +1,78 @@
+"""Layer 1: are the parts there, do they have names, are their types known. E002 to E013, E050, W001."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from xworkflow.domain.diagnostics import Diagnostic, finding
+from xworkflow.domain.schema import NodeSpec
+from xworkflow.engine.validation.subject import OUTPUT_TYPES, Subject
+from xworkflow.nodes.unsupported import ENTRY_TYPES, missing_provider
+
+SUPPORTED_VERSION = "0.1.0"
+
+
+def check_structure(subject: Subject) -> Iterator[Diagnostic]:
+    schema = subject.schema
+    if schema.dialect == "native" and schema.version != SUPPORTED_VERSION:
+        text = f"unsupported version '{schema.version}'; there is {SUPPORTED_VERSION}"
+        yield finding("E002", text, field="version")
+    if not schema.nodes:
+        yield finding("E003", "the workflow has no nodes", field="nodes")
+        return
+    yield from _check_ends(subject)
+    yield from _check_ids(subject)
+    for node in subject.nodes:
+        yield from _check_type(node, subject)
+        if not node.title.strip():
+            yield finding("W001", "the node has no title", node=node.id, field="title")
+    yield from _check_edges(subject)
+
+
+def _check_ends(subject: Subject) -> Iterator[Diagnostic]:
+    types = Counter(node.type for node in subject.nodes)
+    if not types["start"] and not any(types[entry] for entry in ENTRY_TYPES):
+        yield finding("E004", "the workflow has no start node")
+    if types["start"] > 1:
+        yield finding("E005", f"the workflow has {types['start']} start nodes")
+    if not any(types[output] for output in OUTPUT_TYPES):
+        yield finding("E006", "the workflow has neither an end nor an answer node")
+
+
+def _check_ids(subject: Subject) -> Iterator[Diagnostic]:
+    # ids of bodies share the name space of those around them
+    for node_id, count in Counter(node.id for node in subject.schema.nodes).items():
+        if not node_id.strip():
+            yield finding("E008", "a node has a blank id", node=node_id, field="id")
+        elif count > 1:
+            yield finding("E007", f"{count} nodes have the id '{node_id}'", node=node_id)
+
+
+def _check_type(node: NodeSpec, subject: Subject) -> Iterator[Diagnostic]:
+    if subject.known(node.type) or subject.accepted_unseen(node) or not subject.matters(node):
+        return
+    provider = missing_provider(node.type)
+    if provider is None:
+        yield finding("E009", f"unknown node type '{node.type}'", node=node.id, field="type")
+        return
+    text = f"node type '{node.type}' is not supported here; what would provide it: {provider}"
+    yield finding("E050", text, node=node.id, field="type")
+
+
+def _check_edges(subject: Subject) -> Iterator[Diagnostic]:
+    for edge in subject.edges:
+        if edge.source not in subject.by_id:
+            text = f"edge '{edge.id}' starts at the unknown node '{edge.source}'"
+            yield finding("E010", text, edge=edge.id, field="source")
+        if edge.target not in subject.by_id:
+            text = f"edge '{edge.id}' leads to the unknown node '{edge.target}'"
+            yield finding("E011", text, edge=edge.id, field="target")
+        if edge.source == edge.target:
+            text = f"edge '{edge.id}' leads from '{edge.source}' to itself"
+            yield finding("E012", text, edge=edge.id)
+    drawn = Counter((edge.source, edge.target, edge.source_handle or "") for edge in subject.edges)
+    for edge in subject.edges:
+        if drawn.pop((edge.source, edge.target, edge.source_handle or ""), 1) > 1:
+            text = f"'{edge.source}' and '{edge.target}' are joined twice by the same handle"
+            yield finding("E013", text, edge=edge.id)

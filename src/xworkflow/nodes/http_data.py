@@ -1,0 +1,110 @@
+"""How an http-request node is drawn (spec/runtime.md 4.1); Dify's loader brings its form into this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+from xworkflow.domain.values import JsonValue, display
+from xworkflow.nodes.base import NodeData
+
+Text = Annotated[str, BeforeValidator(display)]
+"""A text; numbers and booleans are taken as they display."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class KeyValue(_Part):
+    key: Text
+    value: Text = ""
+
+
+class NoBody(_Part):
+    type: Literal["none"] = "none"
+
+
+class FormBody(_Part):
+    type: Literal["form_data", "x_www_form_urlencoded"]
+    data: tuple[KeyValue, ...] = ()
+
+
+class TextBody(_Part):
+    """``data`` of a json body may be drawn as a text or as the value itself."""
+
+    type: Literal["raw_text", "json"]
+    data: JsonValue = ""
+
+
+Body = Annotated[NoBody | FormBody | TextBody, Field(discriminator="type")]
+
+
+class NoAuth(_Part):
+    type: Literal["no_auth"] = "no_auth"
+
+
+class ApiKey(_Part):
+    type: Literal["api_key"]
+    key: Text
+    value: Text
+    position: Literal["header", "query", "body"] = "header"
+
+
+class BearerToken(_Part):
+    type: Literal["bearer_token"]
+    token: Text
+
+
+class BasicAuth(_Part):
+    type: Literal["basic_auth"]
+    username: Text
+    password: Text = ""
+
+
+def _pairs(raw: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+    if isinstance(raw, Mapping):
+        return [{"key": k, "value": v} for k, v in cast("Mapping[str, Any]", raw).items()]
+    return raw
+
+
+class CustomHeaders(_Part):
+    """``headers`` may be drawn as a map or as a list of ``{key, value}``."""
+
+    type: Literal["custom_headers"]
+    headers: Annotated[tuple[KeyValue, ...], BeforeValidator(_pairs)]
+
+
+Authorization = Annotated[
+    NoAuth | ApiKey | BearerToken | BasicAuth | CustomHeaders, Field(discriminator="type")
+]
+
+
+class TimeoutParts(_Part):
+    """Dify's form, in seconds; absent and 0 mean Dify's default."""
+
+    connect: float | None = Field(
+        default=None, ge=0, validation_alias=AliasChoices("connect", "max_connect_timeout")
+    )
+    read: float | None = Field(
+        default=None, ge=0, validation_alias=AliasChoices("read", "max_read_timeout")
+    )
+    write: float | None = Field(
+        default=None, ge=0, validation_alias=AliasChoices("write", "max_write_timeout")
+    )
+
+
+class HttpRequestData(NodeData):
+    """``timeout`` as a number bounds the whole request; absent and 0 mean the default."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+    url: str = ""
+    headers: tuple[KeyValue, ...] = ()
+    params: tuple[KeyValue, ...] = ()
+    body: Body | None = None
+    authorization: Authorization | None = None
+    timeout: Annotated[float, Field(ge=0)] | TimeoutParts | None = None
+    fail_on_error_status: bool = False
+    ssl_verify: bool = True

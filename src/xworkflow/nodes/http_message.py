@@ -1,0 +1,138 @@
+"""From a drawn http-request node to the request that is sent. Pure."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from xworkflow.domain.selectors import Dialect
+from xworkflow.nodes.http_body import Pair, Render, encode_body, rendered_pairs
+from xworkflow.nodes.http_data import (
+    ApiKey,
+    BasicAuth,
+    BearerToken,
+    CustomHeaders,
+    HttpRequestData,
+    TimeoutParts,
+)
+from xworkflow.ports import HttpRequest
+
+DEFAULT_TIMEOUT_SECS = 10.0
+DIFY_TIMEOUTS: Final = {"connect": 10.0, "read": 600.0, "write": 600.0}
+DIFY_MAX_RESPONSE_BYTES = 10 * 1024 * 1024
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def build_request(
+    data: HttpRequestData,
+    dialect: Dialect,
+    render: Render,
+    *,
+    idempotency_key: str,
+    max_response_bytes: int | None,
+) -> HttpRequest:
+    """Render and assemble the request. Raises NodeError."""
+    auth = _Auth(data, render)
+    content, content_type = encode_body(data.body, render, auth.member, dialect)
+    headers = _Headers(rendered_pairs(data.headers, render))
+    if content_type and content_type.startswith("multipart/"):
+        # a user's own would lack the boundary
+        headers.override([("Content-Type", content_type)])
+    headers.default("Content-Type", content_type)
+    headers.default(IDEMPOTENCY_HEADER, idempotency_key)
+    headers.override(auth.headers)
+    url = with_query(render(data.url).strip(), rendered_pairs(data.params, render) + auth.query)
+    return HttpRequest(
+        method=data.method,
+        url=url,
+        headers=headers.pairs(),
+        content=content,
+        max_response_bytes=_response_limit(dialect, max_response_bytes),
+        verify_tls=data.ssl_verify,
+        credential_headers=frozenset(name.lower() for name, _ in auth.headers),
+        **_timeouts(data.timeout, dialect),
+    )
+
+
+def with_query(url: str, params: list[Pair]) -> str:
+    """The URL with parameters appended to those that it has, before its fragment."""
+    if not params:
+        return url
+    head, hash_sign, fragment = url.partition("#")
+    joint = "" if head.endswith(("?", "&")) else "&" if "?" in head else "?"
+    return f"{head}{joint}{urlencode(params, quote_via=quote)}{hash_sign}{fragment}"
+
+
+class _Auth:
+    """Where the credentials of one request go: headers, query, or a member of the body."""
+
+    def __init__(self, data: HttpRequestData, render: Render) -> None:
+        self.headers: list[Pair] = []
+        self.query: list[Pair] = []
+        self.member: Pair | None = None
+        match data.authorization:
+            case BearerToken(token=token):
+                self.headers = [("Authorization", f"Bearer {render(token)}")]
+            case BasicAuth(username=username, password=password):
+                plain = f"{render(username)}:{render(password)}".encode()
+                self.headers = [("Authorization", f"Basic {b64encode(plain).decode()}")]
+            case CustomHeaders(headers=headers):
+                self.headers = rendered_pairs(headers, render)
+            case ApiKey(key=key, value=value, position=position):
+                self._place((render(key), render(value)), position)
+            case _:
+                pass
+
+    def _place(self, pair: Pair, position: str) -> None:
+        if position == "header":
+            self.headers = [pair]
+        elif position == "query":
+            self.query = [pair]
+        else:
+            self.member = pair
+
+
+class _Headers:
+    """Headers by name, whatever its case; of two with one name the later stays."""
+
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        self._by_name: dict[str, Pair] = {}
+        self.override(pairs)
+
+    def override(self, pairs: Iterable[Pair]) -> None:
+        """Set headers; names and values that HTTP cannot carry are skipped."""
+        for name, value in pairs:
+            clean_name, clean_value = name.strip(), value.strip()
+            if _TOKEN.fullmatch(clean_name) and not _CONTROL.search(clean_value):
+                self._by_name[clean_name.lower()] = (clean_name, clean_value)
+
+    def default(self, name: str, value: str | None) -> None:
+        if value and name.lower() not in self._by_name:
+            self.override([(name, value)])
+
+    def pairs(self) -> tuple[Pair, ...]:
+        return tuple(self._by_name.values())
+
+
+def _response_limit(dialect: Dialect, limit: int | None) -> int | None:
+    if dialect == "native":
+        return limit
+    return DIFY_MAX_RESPONSE_BYTES if limit is None else min(limit, DIFY_MAX_RESPONSE_BYTES)
+
+
+def _timeouts(timeout: float | TimeoutParts | None, dialect: Dialect) -> dict[str, float]:
+    """The timeouts of ``HttpRequest``. Dify's parts together bound the whole, so that it ends."""
+    if isinstance(timeout, (int, float)) or (timeout is None and dialect == "native"):
+        return {"timeout_secs": timeout or DEFAULT_TIMEOUT_SECS}
+    given = timeout.model_dump() if timeout else {}
+    parts = {name: given.get(name) or default for name, default in DIFY_TIMEOUTS.items()}
+    return {
+        "timeout_secs": sum(parts.values()),
+        **{f"{name}_timeout_secs": secs for name, secs in parts.items()},
+    }

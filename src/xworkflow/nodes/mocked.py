@@ -1,0 +1,26 @@
+"""A node that a test gives its answer to, instead of letting it work (``mock_nodes``)."""
+
+from __future__ import annotations
+
+from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.wire import MockNode
+from xworkflow.errors import NodeError, NodeFailure
+from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
+
+
+class MockedNode(InlineNode[NodeData]):
+    """Stands in for any type: gives the outputs, handle or error that it was made with."""
+
+    type = "mocked"
+    data_model = NodeData
+
+    def __init__(self, mock: MockNode, *, is_output: bool) -> None:
+        self._mock = mock
+        self.is_output = is_output  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def run(self, node: Node[NodeData], values: Values) -> NodeRunResult:
+        del node, values
+        mock = self._mock
+        if mock.error is not None:
+            raise NodeError(NodeFailure(code=mock.error_type, text=mock.error))
+        return NodeRunResult(outputs=mock.outputs, edge_source_handle=mock.handle)

@@ -1,0 +1,1 @@
+"""Public helpers for tests of workflows: cases in folders, and mock servers."""

@@ -1,0 +1,442 @@
+"""The HTTP client against real servers on 127.0.0.1."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import threading
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from tests.runtime_group.conftest import Reply, Seen, Server
+from xworkflow.errors import NodeError
+from xworkflow.ports import HttpClient, HttpRequest
+from xworkflow.runtime_group.egress import Address, MetadataBlocked
+from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig, PooledHttpClient
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[PooledHttpClient]:
+    made = PooledHttpClient()
+    yield made
+    await made.aclose()
+
+
+def get(url: str, **more: Any) -> HttpRequest:
+    return HttpRequest("GET", url, **more)
+
+
+async def failure(client: HttpClient, request: HttpRequest) -> NodeError:
+    with pytest.raises(NodeError) as caught:
+        await client.send(request)
+    return caught.value
+
+
+def names_lead_to(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Make every name of the running loop resolve to one address."""
+
+    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+
+
+async def test_a_response_comes_back_whole_whatever_its_status(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = lambda _: Reply(404, b"not here", {"X-Kind": "a"})
+    response = await client.send(get(f"{server.url}/x?a=1"))
+    assert (response.status_code, response.content) == (404, b"not here")
+    assert dict(response.headers)["x-kind"] == "a"
+    assert server.seen[0].path == "/x?a=1"
+
+
+async def test_method_headers_and_body_are_sent_as_given(
+    client: PooledHttpClient, server: Server
+) -> None:
+    headers = (("X-Name", "caf\u00e9"), ("Content-Length", "999"))
+    await client.send(HttpRequest("PATCH", server.url, headers, b"data"))
+    seen = server.seen[0]
+    assert (seen.method, seen.body, seen.headers["content-length"]) == ("PATCH", b"data", "4")
+    assert seen.headers["x-name"].encode("latin-1").decode() == "café"
+
+
+async def test_requests_in_a_row_share_one_connection(
+    client: PooledHttpClient, server: Server
+) -> None:
+    for _ in range(3):
+        await client.send(get(server.url))
+    assert len({seen.peer for seen in server.seen}) == 1
+    assert client.stats().requests == 3
+    assert client.stats().active == 0
+
+
+async def test_groups_share_no_connection(server: Server) -> None:
+    provider = HttpClientProvider()
+    for group in ("a", "b", "a"):
+        await provider.client(group).send(get(server.url))
+    first, second, third = (seen.peer for seen in server.seen)
+    await provider.aclose()
+    assert first == third != second
+
+
+async def test_a_client_serves_one_event_loop_after_another(server: Server) -> None:
+    made = PooledHttpClient()
+
+    async def once() -> int:
+        response = await made.send(get(server.url))
+        await made.aclose()
+        return response.status_code
+
+    assert await asyncio.to_thread(lambda: asyncio.run(once())) == 200
+    assert await once() == 200
+
+
+async def test_cookies_of_one_request_never_reach_the_next(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = lambda _: Reply(headers={"Set-Cookie": "session=1"})
+    await client.send(get(server.url))
+    await client.send(get(server.url))
+    assert "cookie" not in server.seen[1].headers
+
+
+async def test_a_compressed_body_is_unpacked(client: PooledHttpClient, server: Server) -> None:
+    packed = gzip.compress(b"hello")
+    server.answer = lambda _: Reply(body=packed, headers={"Content-Encoding": "gzip"})
+    assert (await client.send(get(server.url))).content == b"hello"
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    client: PooledHttpClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert (await client.send(get(server.url))).status_code == 200
+
+
+# --- limits -----------------------------------------------------------------------------------------
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_reading(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = lambda _: Reply(body=b"x" * 11)
+    error = await failure(client, get(server.url, max_response_bytes=10))
+    assert str(error) == "HTTP error: HTTP response too large (max 10 bytes, got 11)"
+    assert error.failure.code == "http_error"
+
+
+async def test_an_undeclared_length_is_counted_while_reading(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = lambda _: Reply(body=b"x" * 20, headers={"content-length": ""})
+    error = await failure(client, get(server.url, max_response_bytes=10))
+    assert "HTTP response too large (max 10 bytes, got 20)" in str(error)
+
+
+async def test_what_unpacks_over_the_limit_is_refused(
+    client: PooledHttpClient, server: Server
+) -> None:
+    bomb = gzip.compress(bytes(1_000_000))
+    server.answer = lambda _: Reply(body=bomb, headers={"Content-Encoding": "gzip"})
+    error = await failure(client, get(server.url, max_response_bytes=100_000))
+    assert "HTTP response too large" in str(error)
+
+
+async def test_a_head_response_may_declare_more_than_the_limit(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = lambda _: Reply(body=b"x" * 11)
+    response = await client.send(HttpRequest("HEAD", server.url, max_response_bytes=10))
+    assert response.content == b""
+
+
+# --- errors -----------------------------------------------------------------------------------------
+
+
+async def test_a_slow_answer_times_out_and_may_be_retried(
+    client: PooledHttpClient, server: Server
+) -> None:
+    release = threading.Event()
+    server.answer = lambda _: Reply(wait_for=release)
+    error = await failure(client, get(f"{server.url}/?key=secret", timeout_secs=0.1))
+    release.set()
+    assert str(error) == f"HTTP error: {server.url} timed out after 0.1s"
+    assert error.failure.retryable
+    assert client.stats().active == 0
+
+
+async def test_a_read_timeout_within_the_whole_one_is_reported(
+    client: PooledHttpClient, server: Server
+) -> None:
+    release = threading.Event()
+    server.answer = lambda _: Reply(wait_for=release)
+    error = await failure(client, get(server.url, timeout_secs=5, read_timeout_secs=0.1))
+    release.set()
+    assert f"{server.url} did not answer in time" in str(error)
+
+
+async def test_a_refused_connection_is_an_http_error(client: PooledHttpClient) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        error = await failure(client, get(f"http://127.0.0.1:{port}/secret"))
+    assert f"cannot connect to http://127.0.0.1:{port}" in str(error)
+    assert "secret" not in str(error)
+    assert error.failure.code == "http_error"
+    assert error.failure.retryable
+
+
+async def test_a_name_that_does_not_resolve_is_an_http_error(client: PooledHttpClient) -> None:
+    error = await failure(client, get("http://no-such-name.invalid"))
+    assert str(error) == "HTTP error: cannot resolve the name no-such-name.invalid"
+
+
+async def test_a_connection_that_breaks_off_is_an_http_error(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = lambda _: Reply(body=b"abc", headers={"content-length": "", "x": "y"})
+    server.answer = lambda _: Reply(body=b"abc", headers={"content-length": "5", "Connection": "close"})
+
+    async def broken() -> None:
+        await client.send(get(server.url, timeout_secs=1))
+
+    with pytest.raises(NodeError) as caught:
+        await broken()
+    assert caught.value.failure.code == "http_error"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "no scheme", "/path", "ftp://host/x", "file:///etc/passwd", "http://", "http://[::1"]
+)
+async def test_an_invalid_url_is_the_inputs_fault(client: PooledHttpClient, url: str) -> None:
+    error = await failure(client, get(url))
+    assert error.failure.code == "input_validation_error"
+    assert "Invalid URL" in str(error)
+    assert not error.failure.retryable
+
+
+async def test_cancellation_is_let_through(client: PooledHttpClient, server: Server) -> None:
+    release, arrived = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def answer(_: Seen) -> Reply:
+        loop.call_soon_threadsafe(arrived.set)
+        return Reply(wait_for=release)
+
+    server.answer = answer
+    task = asyncio.create_task(client.send(get(server.url)))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    release.set()
+    assert client.stats().active == 0
+
+
+# --- redirects --------------------------------------------------------------------------------------
+
+
+def redirecting(status: int, location: str) -> Any:
+    def answer(seen: Seen) -> Reply:
+        return Reply(status, headers={"Location": location}) if seen.path == "/" else Reply()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "body"),
+    [(301, "GET", b""), (302, "GET", b""), (303, "GET", b""), (307, "POST", b"d"), (308, "POST", b"d")],
+)
+async def test_redirects_keep_the_method_only_where_the_status_says_so(
+    client: PooledHttpClient, server: Server, status: int, method: str, body: bytes
+) -> None:
+    server.answer = redirecting(status, "/next")
+    request = HttpRequest("POST", f"{server.url}/", (("Content-Type", "text/x"),), b"d")
+    await client.send(request)
+    seen = server.seen[1]
+    assert (seen.path, seen.method, seen.body) == ("/next", method, body)
+    assert ("content-type" in seen.headers) == (method == "POST")
+
+
+async def test_a_redirect_is_returned_where_it_must_not_be_followed(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = redirecting(302, "/next")
+    response = await client.send(get(f"{server.url}/", follow_redirects=False))
+    assert response.status_code == 302
+
+
+async def test_credentials_do_not_follow_a_redirect_to_another_origin(
+    client: PooledHttpClient, server: Server, other_server: Server
+) -> None:
+    server.answer = redirecting(302, f"{other_server.url}/next")
+    headers = (("Authorization", "a"), ("Cookie", "b"), ("X-Api-Key", "c"), ("X-Trace", "d"))
+    await client.send(
+        get(f"{server.url}/", headers=headers, credential_headers=frozenset({"x-api-key"}))
+    )
+    arrived = other_server.seen[0].headers
+    assert not {"authorization", "cookie", "x-api-key"} & set(arrived)
+    assert arrived["x-trace"] == "d"
+
+
+async def test_credentials_follow_a_redirect_within_the_origin(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = redirecting(302, "/next")
+    await client.send(get(f"{server.url}/", headers=(("Authorization", "a"),)))
+    assert server.seen[1].headers["authorization"] == "a"
+
+
+async def test_the_eleventh_redirect_is_refused(client: PooledHttpClient, server: Server) -> None:
+    server.answer = lambda _: Reply(302, headers={"Location": "/again"})
+    error = await failure(client, get(server.url))
+    assert str(error) == "HTTP error: more than 10 redirects"
+    assert len(server.seen) == 11
+
+
+# --- metadata services ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "169.254.170.2",
+        "100.100.100.200",
+        "2852039166",
+        "0xa9fea9fe",
+        "[fd00:ec2::254]",
+        "[::ffff:169.254.169.254]",
+        "metadata.google.internal",
+        "Metadata.Google.Internal.",
+    ],
+)
+async def test_metadata_services_are_refused(client: PooledHttpClient, host: str) -> None:
+    error = await failure(client, get(f"http://{host}/latest", timeout_secs=2))
+    assert error.failure.code == "input_validation_error"
+    assert "Blocked" in str(error)
+    assert not error.failure.retryable
+
+
+async def test_a_redirect_to_a_metadata_service_is_refused(
+    client: PooledHttpClient, server: Server
+) -> None:
+    server.answer = redirecting(302, "http://169.254.169.254/latest")
+    error = await failure(client, get(f"{server.url}/", timeout_secs=2))
+    assert "Blocked IP: 169.254.169.254" in str(error)
+
+
+async def test_a_name_that_leads_to_a_metadata_service_is_refused(
+    client: PooledHttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names_lead_to(monkeypatch, "169.254.169.254")
+    error = await failure(client, get("http://harmless.example/", timeout_secs=2))
+    assert "Blocked IP: harmless.example -> 169.254.169.254" in str(error)
+
+
+async def test_the_socket_goes_to_the_address_that_was_checked(
+    client: PooledHttpClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names_lead_to(monkeypatch, "127.0.0.1")
+    response = await client.send(get(f"http://harmless.example:{server.port}/"))
+    assert response.status_code == 200
+    assert server.seen[0].headers["host"] == f"harmless.example:{server.port}"
+
+
+@pytest.mark.parametrize(
+    ("address", "blocked"),
+    [
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("64:ff9b::a9fe:a9fe", True),
+        ("2002:a9fe:a9fe::1", True),
+        ("169.254.169.253", False),
+        ("10.0.0.1", False),
+        ("fd00:ec2::253", False),
+    ],
+)
+def test_addresses_that_lead_to_a_metadata_service_are_known(address: str, blocked: bool) -> None:
+    parsed: Address = ip_address(address)
+    if blocked:
+        with pytest.raises(NodeError):
+            MetadataBlocked().check_address("host", parsed)
+    else:
+        MetadataBlocked().check_address("host", parsed)
+
+
+# --- the provider -----------------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_pool_has_the_documented_defaults() -> None:
+    config = HttpPoolConfig()
+    assert (config.pool_max_idle_per_host, config.pool_idle_timeout) == (10, 90)
+    assert (config.default_timeout, config.tcp_keepalive, config.http2_enabled) == (30, 60, True)
+    assert (config.max_group_clients, config.group_client_idle_timeout) == (32, 300)
+
+
+def test_a_group_keeps_its_client_until_it_was_idle_for_too_long() -> None:
+    clock = Clock()
+    provider = HttpClientProvider(clock=clock)
+    first = provider.client("a")
+    clock.now = 299
+    assert provider.client("a") is first
+    clock.now = 299 + 300
+    assert provider.client("a") is not first
+
+
+def test_another_policy_makes_another_client() -> None:
+    provider = HttpClientProvider()
+    assert provider.client("a") is not provider.client("a", MetadataBlocked())
+
+
+def test_the_least_recently_used_of_too_many_clients_goes() -> None:
+    provider = HttpClientProvider(HttpPoolConfig(max_group_clients=2))
+    a = provider.client("a")
+    provider.client("b")
+    assert provider.client("a") is a
+    provider.client("c")
+    assert [entry.group_id for entry in provider.stats().entries] == ["a", "c"]
+
+
+async def test_a_provider_reports_what_it_holds(server: Server) -> None:
+    clock = Clock()
+    provider = HttpClientProvider(clock=clock)
+    await provider.send(get(server.url))
+    clock.now = 5
+    (entry,) = provider.stats().entries
+    assert (entry.request_count, entry.active, entry.age_secs, entry.idle_secs) == (1, 0, 5, 5)
+    await provider.aclose()
+    assert provider.stats().active_groups == 0
+
+
+async def test_a_client_taken_out_in_mid_request_ends_it_first(server: Server) -> None:
+    provider = HttpClientProvider(HttpPoolConfig(max_group_clients=1))
+    release, arrived = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def answer(_: Seen) -> Reply:
+        loop.call_soon_threadsafe(arrived.set)
+        return Reply(wait_for=release)
+
+    server.answer = answer
+    running = asyncio.create_task(provider.client("a").send(get(server.url)))
+    await arrived.wait()
+    provider.client("b")
+    await provider.cleanup_expired()
+    release.set()
+    assert (await running).status_code == 200
+    await provider.aclose()

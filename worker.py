@@ -1,0 +1,82 @@
+"""The worker's composition root: settings → group → activities → Temporal worker.
+
+``python worker.py`` and ``xworkflow worker`` end here. The only place that knows all rooms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from xworkflow.activities.execute_node import NodeActivities
+from xworkflow.domain.wire import task_queue
+from xworkflow.runtime_group.group import RuntimeGroup
+from xworkflow.workflows import GraphWorkflow
+
+PASSED_THROUGH = (
+    # pure, frozen after import, and the plan cache that all runs share
+    "xworkflow.domain",
+    "xworkflow.engine",
+    "xworkflow.nodes",
+    "xworkflow.errors",
+    "xworkflow.ports",
+    "xworkflow.providers",
+    "xworkflow.context",
+    # pure libraries that are slow to load again for each run
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "typing_extensions",
+    "minijinja",
+    "yaml",
+)
+
+
+def workflow_runner(*, sandboxed: bool) -> WorkflowRunner:
+    """Temporal's workflow sandbox costs half of a run; tests and CI run with it, workers without."""
+    if not sandboxed:
+        return UnsandboxedWorkflowRunner()
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def build_worker(
+    client: Client,
+    group: RuntimeGroup,
+    *,
+    queue: str | None = None,
+    sandboxed: bool = False,
+    max_cached_workflows: int = 1000,
+) -> Worker:
+    """A worker of one group. The caller runs it, and owns and closes the group."""
+    return Worker(
+        client,
+        task_queue=queue or task_queue(group.group_id),
+        workflows=[GraphWorkflow],
+        activities=NodeActivities(group).all(),
+        workflow_runner=workflow_runner(sandboxed=sandboxed),
+        max_cached_workflows=max_cached_workflows,
+        # a cancel travels with the answer to a heartbeat; the default throttle makes it wait 12 s
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=timedelta(seconds=5),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the ``worker`` command."""
+    from xworkflow.cli import main as cli
+
+    cli(["worker", *(arguments or ())])
+
+
+if __name__ == "__main__":
+    import sys
+
+    import xworkflow.worker
+
+    xworkflow.worker.main(sys.argv[1:])
+
