@@ -57,7 +57,7 @@ class RuntimeGroup:
     group_name: str | None = None
     node_executor_registry: NodeExecutorRegistry = field(default_factory=NodeExecutorRegistry)
     llm_provider_registry: LlmProviderRegistry = field(default_factory=LlmProviderRegistry)
-    template_functions: Mapping[str, TemplateFunction] = _NO_FUNCTIONS
+    template_functions: Mapping[str, TemplateFunction] = field(default_factory=lambda: _NO_FUNCTIONS)
     sandbox_pool: SandboxPool = field(default_factory=DefaultSandboxPool)
     http_client_provider: HttpClientProvider = field(default_factory=HttpClientProvider)
     resource_group: ResourceGroup | None = None

@@ -50,7 +50,8 @@ def _depth(value: JsonValue) -> int:
     """How many arrays and objects lie inside one another."""
     depth = 0
     level: list[JsonValue] = [value]
-    while level := [inner for item in level for inner in _members(item)]:
+    while level := [item for item in level if isinstance(item, (list, dict))]:
+        level = [inner for item in level for inner in _members(item)]
         depth += 1
     return depth
 

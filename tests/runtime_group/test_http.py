@@ -201,7 +201,9 @@ async def test_a_connection_that_breaks_off_is_an_http_error(
     client: PooledHttpClient, server: Server
 ) -> None:
     server.answer = lambda _: Reply(body=b"abc", headers={"content-length": "", "x": "y"})
-    server.answer = lambda _: Reply(body=b"abc", headers={"content-length": "5", "Connection": "close"})
+    server.answer = lambda _: Reply(
+        body=b"abc", headers={"content-length": "5", "Connection": "close"}
+    )
 
     async def broken() -> None:
         await client.send(get(server.url, timeout_secs=1))
@@ -212,7 +214,8 @@ async def test_a_connection_that_breaks_off_is_an_http_error(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "no scheme", "/path", "ftp://host/x", "file:///etc/passwd", "http://", "http://[::1"]
+    "url",
+    ["", "no scheme", "/path", "ftp://host/x", "file:///etc/passwd", "http://", "http://[::1"],
 )
 async def test_an_invalid_url_is_the_inputs_fault(client: PooledHttpClient, url: str) -> None:
     error = await failure(client, get(url))
@@ -251,7 +254,13 @@ def redirecting(status: int, location: str) -> Any:
 
 @pytest.mark.parametrize(
     ("status", "method", "body"),
-    [(301, "GET", b""), (302, "GET", b""), (303, "GET", b""), (307, "POST", b"d"), (308, "POST", b"d")],
+    [
+        (301, "GET", b""),
+        (302, "GET", b""),
+        (303, "GET", b""),
+        (307, "POST", b"d"),
+        (308, "POST", b"d"),
+    ],
 )
 async def test_redirects_keep_the_method_only_where_the_status_says_so(
     client: PooledHttpClient, server: Server, status: int, method: str, body: bytes

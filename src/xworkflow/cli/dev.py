@@ -11,6 +11,7 @@ from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.place import server_place
 from xworkflow.cli.printing import print_note
+from xworkflow.domain.wire import task_queue
 
 EXAMPLES = """
 Start a Temporal server and a worker on this machine, until Ctrl-C. Other commands join them.
@@ -29,12 +30,15 @@ def register(app: typer.Typer) -> None:
 
 async def run() -> int:
     """Exit code 0 after a stop that was asked for."""
-    from xworkflow.embedded.worker_process import worker_process
+    from xworkflow.embedded.worker_process import start_worker, worker_command
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with server_place(None) as place, worker_process(place.address):
+    async with (
+        server_place(None) as place,
+        start_worker(worker_command(place.address, task_queue(None))),
+    ):
         print_note(f"Temporal server: {place.address}")
         if place.ui_url is not None:
             print_note(f"Web UI:          {place.ui_url}")

@@ -42,7 +42,8 @@ async def server_place(address: str | None, *, ui: bool = True) -> AsyncIterator
     if named is not None:
         yield Place(await connect(address), named, None, embedded=False)
         return
-    from xworkflow.embedded.server import default_data_dir, start_server
+    from xworkflow.embedded.data_dir import default_data_dir
+    from xworkflow.embedded.server import start_server
 
     async with start_server(default_data_dir(), ui=ui) as server:
         client = await connect(server.address)

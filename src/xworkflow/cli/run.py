@@ -125,9 +125,9 @@ async def run(  # noqa: PLR0913 - the command's own options
 async def _worker_for(place: Place) -> AsyncIterator[None]:
     """A worker of our own with the embedded server; elsewhere one must be there."""
     if place.embedded:
-        from xworkflow.embedded.worker_process import worker_process
+        from xworkflow.embedded.worker_process import start_worker, worker_command
 
-        async with worker_process(place.address):
+        async with start_worker(worker_command(place.address, task_queue(None))):
             yield
         return
     await _require_poller(place)

@@ -14,6 +14,7 @@ from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.printing import print_note
 from xworkflow.client.connection import connect
 from xworkflow.domain.wire import task_queue
+from xworkflow.embedded.worker_process import READY_LINE
 
 EXAMPLES = """
 Carry runs: polls the group's task queue until it is stopped by Ctrl-C or SIGTERM.
@@ -26,7 +27,6 @@ The server comes from `--address`, or from Temporal's own environment configurat
     xworkflow worker --address localhost:7233
     xworkflow worker --group-id tenant-123
 """
-READY = "worker ready"
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,9 @@ async def run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with build_worker(client, group, queue=queue, sandboxed=sandboxed):
-            print_note(f"{READY}: {queue or task_queue(group_id)} at {client.service_client.config.target_host}")
+            where = client.service_client.config.target_host
+            print_note(f"polling {queue or task_queue(group_id)} at {where}")
+            print_note(READY_LINE)
             await stop.wait()
     finally:
         await group.aclose()

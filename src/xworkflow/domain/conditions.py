@@ -200,7 +200,7 @@ def _float(number: float) -> float:
     try:
         return float(number)
     except OverflowError:  # an integer literal beyond all floats
-        return math.copysign(math.inf, number)
+        return math.inf if number > 0 else -math.inf
 
 
 def _mismatch(value: JsonValue, operator: Operator) -> Mismatch:

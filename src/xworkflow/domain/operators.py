@@ -48,7 +48,7 @@ _NAMES: Final = frozenset((*get_args(TextOperator), *get_args(NumericOperator)))
 
 def parse_operator(spelling: object) -> Operator:
     """The operator of a spelling, aliases included. Raises ValueError for any other text."""
-    name = _ALIASES.get(spelling, spelling) if isinstance(spelling, str) else spelling
+    name = _ALIASES.get(spelling, spelling) if isinstance(spelling, str) else None
     if name not in _NAMES:
         raise ValueError(f"unknown comparison operator {spelling!r}")
     return cast("Operator", name)

@@ -46,16 +46,17 @@ _FILTERS: Final = _GROWING | {
     "abs", "bool", "capitalize", "count", "d", "default", "first", "float", "int", "items", "last",
     "length", "lower", "round", "safe", "string", "title", "trim", "upper",
 }  # fmt: skip
-_TESTS: Final = frozenset(
-    "boolean defined even false float integer iterable mapping none number odd sequence string true "
-    "undefined".split()
-)
+_TESTS: Final = frozenset({
+    "boolean", "defined", "even", "false", "float", "integer", "iterable", "mapping", "none",
+    "number", "odd", "sequence", "string", "true", "undefined",
+})  # fmt: skip
 _COMPARISONS: Final = frozenset({"==", "!=", "<", ">", "<=", ">="})
 _WORDS: Final = frozenset({"and", "or", "not", "in", "is", "if", "else"})
 _CONSTANTS: Final = frozenset({"true", "false", "none", "True", "False", "None"})
-_ENGINE_NAMES: Final = frozenset(
-    "caller cycler debug dict joiner kwargs loop namespace range self super varargs".split()
-)
+_ENGINE_NAMES: Final = frozenset({
+    "caller", "cycler", "debug", "dict", "joiner", "kwargs", "loop", "namespace", "range", "self",
+    "super", "varargs",
+})  # fmt: skip
 _LOOP_COUNTERS: Final = frozenset(
     {"index", "index0", "first", "last", "length", "revindex", "revindex0"}
 )

@@ -58,7 +58,7 @@ async def temporal_cli(environ: Mapping[str, str] = os.environ) -> Path:
     )
 
 
-async def test_server(environ: Mapping[str, str] = os.environ) -> Path:
+async def time_skipping_server(environ: Mapping[str, str] = os.environ) -> Path:
     """The time-skipping test server, as the SDK's ``test_server_existing_path``.
 
     May download for half a minute, once. Raises InfrastructureError.

@@ -7,13 +7,14 @@
     users.lock    held (shared) by each process that uses the server; alone by a keeper that ends
     start.lock    held by the one process that looks for the server or starts it
     stay          there when the server is to outlive its users
-    server.log    what the server prints
+    server.log    what the server prints; server.log.1 is the one of the server before
     temporal.db   its database, when runs are to be kept
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,9 +76,23 @@ class DataDir:
         draft.write_text(json.dumps(asdict(record)))
         draft.replace(self.record_file)
 
+    def keep_one_old_log(self) -> None:
+        """Begin a new log; the one before the last is forgotten, so that they do not grow."""
+        if self.log.exists():
+            self.log.replace(self.log.with_name("server.log.1"))
+
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that the server printed."""
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
+
+
+def default_data_dir() -> Path:
+    """Where this user's embedded server keeps its runs: XWORKFLOW_DATA, or the desktop's own place."""
+    named = os.environ.get("XWORKFLOW_DATA")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base, "xworkflow")

@@ -31,13 +31,13 @@ GRACE_SECS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run. A ``temporary`` folder is removed at the end."""
+    """What to run, and where."""
 
     folder: str
     command: tuple[str, ...]
     address: str
     ui_url: str | None
-    temporary: bool
+    temporary: bool  # nothing to save: the folder goes, and the server is killed at once
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -87,7 +87,7 @@ def _keep(job: Job, data: DataDir) -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _stop(server)
+        _stop(server, grace_secs=0 if job.temporary else GRACE_SECS)
 
 
 def _wait_until_unused(data: DataDir, users: FileLock) -> None:
@@ -101,10 +101,10 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise _Interrupted
 
 
-def _stop(server: subprocess.Popen[bytes]) -> None:
+def _stop(server: subprocess.Popen[bytes], grace_secs: float) -> None:
     server.terminate()
     try:
-        server.wait(GRACE_SECS)
+        server.wait(grace_secs)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

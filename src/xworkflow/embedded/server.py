@@ -90,6 +90,7 @@ async def _find_or_start(data: DataDir, *, ui: bool, temporary: bool) -> ServerR
         return record
     await _stop_leftover(data)
     cli = await temporal_cli()
+    data.keep_one_old_log()
     for _ in range(STARTS):
         await _spawn_keeper(_job(cli, data, ui=ui, temporary=temporary), data)
         if record := await _until_ready(data):

@@ -21,7 +21,8 @@ from temporalio.worker import Worker
 
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.domain.wire import task_queue
-from xworkflow.embedded.server import EmbeddedServer, default_data_dir
+from xworkflow.embedded.data_dir import default_data_dir
+from xworkflow.embedded.server import start_server
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.worker import build_worker
 
@@ -42,7 +43,7 @@ class Session:
     """One event loop's server and workers."""
 
     client: Client
-    server: EmbeddedServer | None
+    stack: contextlib.AsyncExitStack
     served: dict[int, _Served] = field(default_factory=dict[int, _Served])
 
     def serve(self, group: RuntimeGroup) -> str:
@@ -71,8 +72,7 @@ class Session:
             served.task.cancel()
         await asyncio.gather(*(s.task for s in self.served.values()), return_exceptions=True)
         self.served.clear()
-        if self.server is not None:
-            await self.server.aclose()
+        await self.stack.aclose()
 
 
 _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
@@ -103,11 +103,11 @@ async def _session() -> Session:
 
 
 async def _open() -> Session:
+    stack = contextlib.AsyncExitStack()
     if configured_address() is not None:
-        return Session(await connect(), None)
-    server = EmbeddedServer(default_data_dir(), ui=True)
-    await server.start()
-    return Session(await connect(server.address), server)
+        return Session(await connect(), stack)
+    server = await stack.enter_async_context(start_server(default_data_dir(), ui=True))
+    return Session(await connect(server.address), stack)
 
 
 async def _run(worker: Worker, group: RuntimeGroup) -> None:

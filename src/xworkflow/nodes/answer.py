@@ -32,6 +32,4 @@ class Answer(InlineNode[AnswerData]):
             yield finding("E203", "the answer is empty", node=node.id, field="answer")
 
     def run(self, node: Node[AnswerData], values: Values) -> NodeRunResult:
-        return NodeRunResult(
-            outputs={"answer": render(node.data.answer, values.get, node.dialect)}
-        )
+        return NodeRunResult(outputs={"answer": render(node.data.answer, values.get, node.dialect)})

@@ -27,9 +27,7 @@ def bound(bindings: Iterable[Binding], values: Values) -> dict[str, JsonValue]:
     return {binding.variable: values.get(binding.value_selector) for binding in bindings}
 
 
-def binding_selectors(
-    bindings: Iterable[Binding], field: str
-) -> Iterator[tuple[str, Selector]]:
+def binding_selectors(bindings: Iterable[Binding], field: str) -> Iterator[tuple[str, Selector]]:
     """(field path, selector) of each binding."""
     for index, binding in enumerate(bindings):
         yield f"{field}[{index}].value_selector", binding.value_selector

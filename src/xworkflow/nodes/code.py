@@ -85,9 +85,7 @@ class Code(WorkNode[CodeData]):
                 field="language",
             )
 
-    async def execute(
-        self, node: Node[CodeData], values: Values, ports: Ports
-    ) -> NodeRunResult:
+    async def execute(self, node: Node[CodeData], values: Values, ports: Ports) -> NodeRunResult:
         data = node.data
         inputs = bound(data.variables, values)
         inputs |= {name: values.get(selector) for name, selector in data.inputs.items()}
@@ -110,9 +108,7 @@ async def _run(data: CodeData, inputs: Mapping[str, JsonValue], ports: Ports) ->
         case "wasm":
             lent = ports.sandbox.wasm_vm()
         case None:
-            raise NodeError.of_kind(
-                "config_error", f"Unsupported code language: {data.language}"
-            )
+            raise NodeError.of_kind("config_error", f"Unsupported code language: {data.language}")
     async with lent as vm:
         return await vm.execute(data.code, inputs, limits)
 

@@ -5,7 +5,7 @@ Limits are Dify's own defaults (spec/dify.md E1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from xworkflow.domain.values import JsonValue, is_number, kind_of
 from xworkflow.errors import NodeError, NodeFailure
 
 MAX_DEPTH = 5
+"""Of the returned object, itself included."""
 MAX_TEXT = 400_000
 MAX_ITEMS = 30
 """Of arrays of texts or objects."""
@@ -42,7 +43,7 @@ def declared(
     problems += [
         f"{name} is nested deeper than {MAX_DEPTH} levels"
         for name in specs
-        if _depth(returned.get(name)) > MAX_DEPTH
+        if _depth({name: returned.get(name)}) > MAX_DEPTH
     ]
     if problems:
         text = "Output validation error: " + "; ".join(problems)
@@ -102,14 +103,13 @@ def _fits(declared_type: str, value: JsonValue) -> bool:
 
 
 def _depth(value: JsonValue) -> int:
-    """Levels of nesting; a plain value has none."""
+    """How many objects and lists lie in one another, the value itself included."""
     level, depth = [value], 0
-    while level := [item for parent in level for item in _children(parent)]:
+    while containers := [item for item in level if isinstance(item, (dict, list))]:
         depth += 1
+        level = [child for container in containers for child in _children(container)]
     return depth
 
 
-def _children(value: JsonValue) -> list[JsonValue]:
-    if isinstance(value, dict):
-        return list(cast("dict[str, Any]", value).values())
-    return cast("list[Any]", value) if isinstance(value, list) else []
+def _children(container: dict[str, JsonValue] | list[JsonValue]) -> Iterable[JsonValue]:
+    return container.values() if isinstance(container, dict) else container

@@ -56,9 +56,7 @@ class HttpRequestNode(WorkNode[HttpRequestData]):
     async def execute(
         self, node: Node[HttpRequestData], values: Values, ports: Ports
     ) -> NodeRunResult:
-        fill = partial(
-            render, get=values.get, dialect=node.dialect, strict=ports.strict_template
-        )
+        fill = partial(render, get=values.get, dialect=node.dialect, strict=ports.strict_template)
         request = build_request(
             node.data,
             node.dialect,
@@ -70,7 +68,9 @@ class HttpRequestNode(WorkNode[HttpRequestData]):
         outputs = _outputs(response, node.dialect)
         if node.data.fail_on_error_status:
             _check_status(response, outputs["body"])
-        return NodeRunResult(inputs={"method": request.method, "url": node.data.url}, outputs=outputs)
+        return NodeRunResult(
+            inputs={"method": request.method, "url": node.data.url}, outputs=outputs
+        )
 
 
 def _texts_in(value: JsonValue) -> Iterator[str]:

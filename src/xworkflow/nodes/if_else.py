@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
-from xworkflow.domain.conditions import Case, select_case
+from xworkflow.domain.conditions import ELSE, Case, Condition, select_case
 from xworkflow.domain.diagnostics import Diagnostic, finding
+from xworkflow.domain.placeholders import references
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector
 from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
 from xworkflow.nodes.registry import node_type
-
-ELSE = "false"
 
 
 class IfElseData(NodeData):
@@ -36,6 +35,13 @@ class IfElse(InlineNode[IfElseData]):
         for i, case in enumerate(node.data.cases):
             for j, condition in enumerate(case.conditions):
                 yield f"cases[{i}].conditions[{j}].variable_selector", condition.variable_selector
+
+    def hidden_reads(self, node: Node[IfElseData]) -> Iterator[Selector]:
+        """What the expected values of Dify's dialect refer to."""
+        for case in node.data.cases:
+            for condition in case.conditions:
+                for text in _texts(condition):
+                    yield from references(text, node.dialect)
 
     def handles(self, node: Node[IfElseData]) -> tuple[str, ...]:
         return (*(case.case_id for case in node.data.cases), ELSE)
@@ -67,3 +73,10 @@ class IfElse(InlineNode[IfElseData]):
             metadata={"condition_mismatch": str(mismatch)} if mismatch else {},
             edge_source_handle=selected,
         )
+
+
+def _texts(condition: Condition) -> Iterator[str]:
+    group = condition.sub_variable_condition
+    for compared in (condition, *(group.conditions if group else ())):
+        values = compared.value if isinstance(compared.value, list) else [compared.value]
+        yield from (value for value in cast("list[Any]", values) if isinstance(value, str))

@@ -258,9 +258,7 @@ def test_a_cycle_is_told_by_its_path() -> None:
 
 
 def test_a_cycle_in_a_corner_that_cannot_be_reached_is_reported() -> None:
-    schema = graph(
-        START, END, A, B, edges=[edge("start", "end"), edge("a", "b"), edge("b", "a")]
-    )
+    schema = graph(START, END, A, B, edges=[edge("start", "end"), edge("a", "b"), edge("b", "a")])
     assert "E101" in codes(validate(schema))
 
 
@@ -279,7 +277,11 @@ def test_an_unsupported_type_is_told_with_what_would_provide_it() -> None:
 
 
 def test_a_mocked_node_is_accepted_whatever_its_type_and_data() -> None:
-    for spec in (node("x", "llm"), node("x", "no-such-type"), node("x", "http-request", method="?")):
+    for spec in (
+        node("x", "llm"),
+        node("x", "no-such-type"),
+        node("x", "http-request", method="?"),
+    ):
         assert validate(chain(spec), mocked=frozenset({"x"})) == Report()
 
 

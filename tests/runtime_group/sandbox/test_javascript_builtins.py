@@ -1,4 +1,4 @@
-"""The built-ins of spec/runtime.md 2.4, checked against Python's own and against published vectors."""
+"""The built-ins of spec/runtime.md 2.4, checked against Python's own and published vectors."""
 
 from __future__ import annotations
 

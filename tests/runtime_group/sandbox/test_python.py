@@ -1,10 +1,12 @@
 """Python: how ``main`` is called, what comes back, and every error of spec/runtime.md 2.6."""
 
 from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from xworkflow.domain.values import JsonValue
 from xworkflow.errors import SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits
 
@@ -23,7 +25,7 @@ async def test_results_come_back_as_pool_values(run_python: Run) -> None:
     return {
         'pair': (1, (2, 3)), 'infinite': float('inf'), 'nan': float('nan'), 'whole': 20.0,
         'big': 10 ** 30, 'huge': 10 ** 400, 'text': 'é😀', 'none': None, 1: 'one', None: 'null',
-        True: 'yes',
+        False: 'no',
     }"""
     value = (await run_python(code)).value
     assert value == {
@@ -35,13 +37,16 @@ async def test_results_come_back_as_pool_values(run_python: Run) -> None:
         "huge": None,
         "text": "é😀",
         "none": None,
-        "1": "yes",
+        "1": "one",
         "null": "null",
+        "false": "no",
     }
 
 
 async def test_inputs_arrive_unchanged(run_python: Run) -> None:
-    inputs = {"value": {"q": "\"'\\ \u2028 é😀", "n": -1.5, "l": [1, None, True, {}]}}
+    inputs: dict[str, JsonValue] = {
+        "value": {"q": "\"'\\ \u2028 é😀", "n": -1.5, "l": [1, None, True, {}]}
+    }
     assert (await run_python("def main(value):\n    return value", inputs)).value == inputs["value"]
 
 
@@ -135,12 +140,12 @@ async def test_a_faulty_script_fails_with_the_text_of_its_fault(
         "def main():\n    while True: pass",
         "def main():\n    while True: print('x' * 1000)",
         "import time\ndef main():\n    while True: time.sleep(0.1)",
-        "def main():\n    return sum(i for i in range(10 ** 12))",
+        "import re\ndef main():\n    for _ in range(10 ** 9): re.sub('a', 'b', 'a' * 99)",
         "def main():\n    try:\n        while True: pass\n    except BaseException:\n        main()",
     ],
 )
 async def test_a_script_that_does_not_end_is_stopped(run_python: Run, code: str) -> None:
-    with pytest.raises(SandboxError, match="^Execution timeout$") as caught:
+    with pytest.raises(SandboxError, match=r"^Execution timeout$") as caught:
         await run_python(code, limits=SHORT)
     assert caught.value.code == "sandbox_timeout"
     assert caught.value.failure.retryable
@@ -157,7 +162,7 @@ async def test_a_script_that_does_not_end_is_stopped(run_python: Run, code: str)
     ],
 )
 async def test_a_memory_eater_is_stopped(run_python: Run, code: str) -> None:
-    with pytest.raises(SandboxError, match="^Memory limit exceeded$") as caught:
+    with pytest.raises(SandboxError, match=r"^Memory limit exceeded$") as caught:
         await run_python(code)
     assert caught.value.code == "sandbox_memory_limit"
     assert (await run_python("def main():\n    return 'next'")).value == "next"

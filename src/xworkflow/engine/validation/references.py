@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.placeholders import bad_references, references
-from xworkflow.domain.selectors import RESERVED, Selector, SelectorError, check_depth, show
+from xworkflow.domain.selectors import RESERVED, SCOPE, Selector, SelectorError, check_depth, show
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.base import AnyNode, AnyNodeType
 
@@ -43,14 +43,13 @@ def _check_root(
         yield finding("E403", text, node=node_id, field=field)
 
 
-def _check_text(
-    subject: Subject, node: AnyNode, field: str, text: str
-) -> Iterator[Diagnostic]:
-    for bad in bad_references(text):
+def _check_text(subject: Subject, node: AnyNode, field: str, text: str) -> Iterator[Diagnostic]:
+    for bad in bad_references(text, subject.dialect):
         message = f"'{bad}' names no variable: a reference is written {{{{#node.variable#}}}}"
         yield finding("E502", message, node=node.id, field=field)
-    for selector in references(text, subject.dialect):
+    for selector in references(text, subject.dialect, trim=True):
         root = selector[0]
-        if root not in RESERVED and root not in subject.by_id:
+        # one part alone has no node to name: E502
+        if root != SCOPE and root not in RESERVED and root not in subject.by_id:
             message = f"'{show(selector)}' starts at '{root}', which is no node and no namespace"
             yield finding("W502", message, node=node.id, field=field)

@@ -62,7 +62,9 @@ def _check_handles(
 def _check_plain(subject: Subject, spec: NodeSpec, legal: frozenset[str]) -> Iterator[Diagnostic]:
     for edge in subject.out_edges(spec.id):
         if edge.handle not in legal:
-            text = f"edge '{edge.id}' has the handle '{edge.handle}', but '{spec.id}' does not branch"
+            text = (
+                f"edge '{edge.id}' has the handle '{edge.handle}', but '{spec.id}' does not branch"
+            )
             yield finding("E303", text, node=spec.id, edge=edge.id, field="source_handle")
 
 

@@ -1,0 +1,91 @@
+"""Bodies of the native dialect: whole graphs inside of a node or of the error handler (7.1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xworkflow.domain.loading.edges import edge_of
+from xworkflow.domain.loading.findings import Findings
+from xworkflow.domain.loading.shapes import (
+    Object,
+    ShapeError,
+    as_object,
+    list_at,
+    optional_object,
+    optional_string,
+    string_at,
+)
+from xworkflow.domain.schema import EdgeSpec, NodeSpec, SubGraph
+from xworkflow.domain.values import JsonValue
+
+CONTAINERS: Final = frozenset({"iteration", "loop", "list-operator"})
+POLICIES: Final = ("error_strategy", "retry_config", "timeout_secs")
+
+_ALIASES: Final = {"template": "template-transform"}
+_OWN_TIMEOUT: Final = frozenset({"gather", "human-input"})
+
+
+def with_body(data: Object, node_type: str, node_id: str, findings: Findings) -> Object:
+    """The data of a node, the body of a container normalised: edges have ids, nodes their types.
+
+    A body of a wrong shape stays as it is drawn: the container's own data model refuses it.
+    """
+    raw = data.get("sub_graph")
+    if node_type not in CONTAINERS or not isinstance(raw, dict):
+        return data
+    try:
+        body = body_of(as_object(raw, "sub_graph"), node_id, findings)
+    except ShapeError:
+        return data
+    return {**data, "sub_graph": body.model_dump(mode="json", exclude_defaults=True)}
+
+
+def body_of(raw: Object, owner: str | None, findings: Findings) -> SubGraph:
+    """A body. Raises ShapeError; ``owner`` is the node that holds it, None for the error handler."""
+    return SubGraph(
+        nodes=tuple(_node(i, item, owner, findings) for i, item in enumerate(list_at(raw, "nodes"))),
+        edges=tuple(_edge(i, item, findings) for i, item in enumerate(list_at(raw, "edges"))),
+    )
+
+
+def _node(index: int, raw: JsonValue, owner: str | None, findings: Findings) -> NodeSpec:
+    try:
+        node = as_object(raw, "node")
+        data = optional_object(node, "data") or {}
+        drawn_type = _type_of(node, data)
+        spec = NodeSpec(
+            id=string_at(node, "id"),
+            type=_ALIASES.get(drawn_type, drawn_type),
+            title=optional_string(node, "title") or optional_string(data, "title") or "",
+            data=with_body(data, drawn_type, owner or "", findings),
+            line=findings.line_of(raw),
+        )
+    except ShapeError as error:
+        raise error.inside(f"nodes[{index}]") from None
+    _warn_of_policies(spec, owner, findings, raw)
+    return spec
+
+
+def _type_of(node: Object, data: Object) -> str:
+    drawn = optional_string(node, "type") or optional_string(data, "type")
+    if drawn is None:
+        raise ShapeError("type", "is missing: Sub-graph node type is missing")
+    return drawn
+
+
+def _warn_of_policies(
+    spec: NodeSpec, owner: str | None, findings: Findings, raw: JsonValue
+) -> None:
+    """Bodies run without the policies of their nodes (7.1): say so, instead of dropping them."""
+    for key in POLICIES:
+        own = key == "timeout_secs" and spec.type in _OWN_TIMEOUT
+        if spec.data.get(key) is not None and not own:
+            message = f"'{key}' of node '{spec.id}' has no effect inside of a sub-graph"
+            findings.add("W011", message, node=owner, field=f"sub_graph.{spec.id}.{key}", at=raw)
+
+
+def _edge(index: int, raw: JsonValue, findings: Findings) -> EdgeSpec:
+    try:
+        return edge_of(index, raw, findings.line_of(raw))
+    except ShapeError as error:
+        raise error.inside(f"edges[{index}]") from None

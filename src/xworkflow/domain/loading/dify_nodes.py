@@ -1,0 +1,205 @@
+"""Dify's nodes in the native spelling: one small function for each type that is spelled differently.
+
+A conversion touches what it knows and keeps the rest, unknown keys included. What has not the shape
+of an export stays as it is drawn, so that the node type's own data model refuses it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from xworkflow.domain.loading.dify_http import http_request
+from xworkflow.domain.loading.findings import Findings
+from xworkflow.domain.loading.policies import dify_retry, dify_strategy, timeout_of
+from xworkflow.domain.loading.shapes import Object, ShapeError, object_at, optional_string
+from xworkflow.domain.schema import NodeSpec
+from xworkflow.domain.values import JsonValue, display
+
+Conversion = Callable[[Object], Object]
+
+_LIFTED: Final = frozenset(
+    {"type", "title", "error_strategy", "default_value", "retry_config", "timeout_secs"}
+)
+"""Keys of ``data`` that have a field of their own in NodeSpec."""
+_DRAWING: Final = frozenset(
+    {
+        "selected",
+        "position",
+        "positionAbsolute",
+        "sourcePosition",
+        "targetPosition",
+        "width",
+        "height",
+        "zIndex",
+        "isInIteration",
+        "isInLoop",
+        "isIterationStart",
+        "iteration_id",
+        "loop_id",
+        "startNodeType",
+    }
+)
+"""Keys of ``data`` that only the editor needs."""
+_OPERATIONS: Final = MappingProxyType(
+    {
+        "overwrite": "over-write",
+        "over_write": "over-write",
+        "remove_first": "remove-first",
+        "remove_last": "remove-last",
+    }
+)
+
+
+def is_note(node: Object) -> bool:
+    """Whether a node is only there to be looked at."""
+    data = node.get("data")
+    return node.get("type") == "custom-note" or (
+        isinstance(data, dict) and cast("Object", data).get("type") == ""
+    )
+
+
+def node_of(node: Object, findings: Findings) -> NodeSpec:
+    """A node of an export. Raises ShapeError when it has no id or no type."""
+    node_id, data = _id(node, "id"), object_at(node, "data")
+    node_type = _type(data)
+    retry = dify_retry(data, node_id, findings)
+    strategy = dify_strategy(data, node_id, findings)
+    converted = _CONVERSIONS.get(node_type, _unchanged)(_core(data))
+    if node_type == "http-request" and (retry or strategy):
+        # without one of these Dify takes any status for a success
+        converted.setdefault("fail_on_error_status", True)
+    return NodeSpec(
+        id=node_id,
+        type=node_type,
+        title=display(data.get("title")),
+        data=converted,
+        error_strategy=strategy,
+        retry_config=retry,
+        timeout_secs=timeout_of(data, node_id, findings),
+        parent_id=_parent(node, data),
+        line=findings.line_of(node),
+    )
+
+
+def _id(raw: Object, key: str) -> str:
+    """An id; hand-written files leave numbers without quotes, and Dify's ids are numbers."""
+    value = raw.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise ShapeError(key, "is missing" if value is None else "must be a string")
+    return value
+
+
+def _type(data: Object) -> str:
+    """The type; ``variable-assigner`` was the name of two types, told apart by what they hold."""
+    drawn = optional_string(data, "type")
+    if drawn is None:
+        raise ShapeError("data.type", "is missing")
+    if drawn != "variable-assigner":
+        return drawn
+    if "items" in data or "assigned_variable_selector" in data:
+        return "assigner"
+    return "variable-aggregator"
+
+
+def _parent(node: Object, data: Object) -> str | None:
+    """The iteration or loop that the node is drawn in."""
+    for holder, key in ((node, "parentId"), (data, "iteration_id"), (data, "loop_id")):
+        if holder.get(key):
+            return _id(holder, key)
+    return None
+
+
+def _core(data: Object) -> Object:
+    return {k: v for k, v in data.items() if k not in _LIFTED and k not in _DRAWING}
+
+
+def _unchanged(data: Object) -> Object:
+    return data
+
+
+def _code(data: Object) -> Object:
+    if "code_language" in data:
+        data["language"] = data.pop("code_language")
+    return data
+
+
+def _if_else(data: Object) -> Object:
+    """The oldest form has one case, flat; newer files keep it beside the list of cases."""
+    conditions = data.pop("conditions", None)
+    operator = data.pop("logical_operator", None)
+    if not data.get("cases") and conditions is not None:
+        data["cases"] = [{"case_id": "true", "logical_operator": operator, "conditions": conditions}]
+    data["cases"] = _each(data.get("cases"), _case)
+    return data
+
+
+def _case(case: Object) -> Object:
+    case_id = case.pop("id", None)
+    if case.get("case_id") is None:
+        case["case_id"] = case_id
+    if not case.get("logical_operator"):
+        case["logical_operator"] = "and"
+    return case
+
+
+def _aggregator(data: Object) -> Object:
+    settings = data.pop("advanced_settings", None)
+    if isinstance(settings, dict):
+        advanced = cast("Object", settings)
+        if advanced.get("group_enabled") is True:
+            data["groups"] = _each(advanced.get("groups"), _group)
+    return data
+
+
+def _group(group: Object) -> Object:
+    group.pop("groupId", None)
+    return group
+
+
+def _assigner(data: Object) -> Object:
+    """Both versions as items; the first writes one variable, always from another one."""
+    if "items" in data:
+        data["items"] = _each(data["items"], _assignment)
+    elif "assigned_variable_selector" in data:
+        data["items"] = [
+            _assignment(
+                {
+                    "variable_selector": data.pop("assigned_variable_selector"),
+                    "input_type": "variable",
+                    "operation": data.pop("write_mode", "over-write"),
+                    "value": data.pop("input_variable_selector", None),
+                }
+            )
+        ]
+    return data
+
+
+def _assignment(item: Object) -> Object:
+    item.pop("write_mode", None)
+    operation = item.get("operation")
+    if isinstance(operation, str):
+        item["operation"] = _OPERATIONS.get(operation, operation)
+    return item
+
+
+def _each(items: JsonValue, convert: Conversion) -> JsonValue:
+    """A list with its objects converted, as copies; anything else as it is."""
+    if not isinstance(items, list):
+        return items
+    listed = cast("list[Any]", items)
+    return [convert(dict(cast("Object", i))) if isinstance(i, dict) else i for i in listed]
+
+
+_CONVERSIONS: Final[Mapping[str, Conversion]] = MappingProxyType(
+    {
+        "code": _code,
+        "http-request": http_request,
+        "if-else": _if_else,
+        "variable-aggregator": _aggregator,
+        "assigner": _assigner,
+    }
+)

@@ -1,0 +1,152 @@
+"""The native dialect (spec/graph.md 1.2 to 1.4): parsed text to a schema."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from xworkflow.domain.loading.bodies import body_of, with_body
+from xworkflow.domain.loading.edges import edges_of
+from xworkflow.domain.loading.findings import Findings
+from xworkflow.domain.loading.policies import policy, timeout_of
+from xworkflow.domain.loading.shapes import (
+    Object,
+    ShapeError,
+    as_object,
+    list_at,
+    object_at,
+    optional_list,
+    optional_object,
+    optional_string,
+    string_at,
+)
+from xworkflow.domain.schema import (
+    ConversationVariable,
+    EnvironmentVariable,
+    ErrorHandler,
+    ErrorStrategy,
+    NodeSpec,
+    RetryConfig,
+    SubGraph,
+    WorkflowSchema,
+)
+from xworkflow.domain.values import JsonValue
+
+SUPPORTED_VERSION: Final = "0.1.0"
+
+_MCP_ADDRESS: Final = {"stdio": "command", "http": "url"}
+"""What a server of each transport cannot be reached without."""
+
+
+def read_native(root: Object, findings: Findings, name: str) -> WorkflowSchema:
+    """A schema of everything in the file that has a right shape; the rest goes to ``findings``.
+
+    E001 for a wrong shape, E002 for a version other than 0.1.0, E217 for a node's wrong policies.
+    """
+    read_node = partial(_node, findings=findings)
+    return WorkflowSchema(
+        dialect="native",
+        version=_version(root, findings),
+        name=name,
+        nodes=findings.each("nodes", _required_list(root, "nodes", findings), read_node),
+        edges=edges_of("edges", _required_list(root, "edges", findings), findings),
+        environment_variables=_section(root, "environment_variables", _environment, findings),
+        conversation_variables=_section(root, "conversation_variables", _conversation, findings),
+        error_handler=_error_handler(root, findings),
+        mcp_servers=_mcp_servers(root, findings),
+    )
+
+
+def _version(root: Object, findings: Findings) -> str:
+    with findings.catching("", root):
+        version = string_at(root, "version")
+        if version != SUPPORTED_VERSION:
+            findings.add(
+                "E002",
+                f"Unsupported DSL version: {version}, supported versions: {SUPPORTED_VERSION}",
+                field="version",
+            )
+        return version
+    return SUPPORTED_VERSION
+
+
+def _required_list(root: Object, key: str, findings: Findings) -> list[JsonValue]:
+    with findings.catching("", root):
+        return list_at(root, key)
+    return []
+
+
+def _section(root: Object, key: str, read: Any, findings: Findings) -> tuple[Any, ...]:
+    items: list[JsonValue] = []
+    with findings.catching("", root):
+        items = optional_list(root, key)
+    return findings.each(key, items, lambda _, raw: read(as_object(raw, "variable")))
+
+
+def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
+    del index
+    node = as_object(raw, "node")
+    node_id, data = string_at(node, "id"), object_at(node, "data")
+    node_type = string_at(data, "type")
+    return NodeSpec(
+        id=node_id,
+        type=node_type,
+        title=optional_string(data, "title") or "",
+        data=with_body(data, node_type, node_id, findings),
+        error_strategy=policy(ErrorStrategy, data, "error_strategy", node_id, findings),
+        retry_config=policy(RetryConfig, data, "retry_config", node_id, findings),
+        timeout_secs=timeout_of(data, node_id, findings),
+        line=findings.line_of(raw),
+    )
+
+
+def _environment(raw: Object) -> EnvironmentVariable:
+    return EnvironmentVariable(name=string_at(raw, "name"), value=string_at(raw, "value"))
+
+
+def _conversation(raw: Object) -> ConversationVariable:
+    return ConversationVariable(
+        name=string_at(raw, "name"), type=string_at(raw, "type"), default=raw.get("default")
+    )
+
+
+def _error_handler(root: Object, findings: Findings) -> ErrorHandler | None:
+    with findings.catching("", root):
+        handler = optional_object(root, "error_handler")
+        if handler is None:
+            return None
+        with findings.catching("error_handler", handler):
+            mode = optional_string(handler, "mode") or "notify"
+            if mode not in ("recover", "notify"):
+                raise ShapeError("mode", f"must be recover or notify, not '{mode}'")
+            return ErrorHandler(sub_graph=_handler_body(handler, findings), mode=mode)
+    return None
+
+
+def _handler_body(handler: Object, findings: Findings) -> SubGraph:
+    try:
+        return body_of(object_at(handler, "sub_graph"), None, findings)
+    except ShapeError as error:
+        raise error.inside("sub_graph") from None
+
+
+def _mcp_servers(root: Object, findings: Findings) -> dict[str, Any]:
+    servers: Object = {}
+    with findings.catching("", root):
+        servers = optional_object(root, "mcp_servers") or {}
+    good: dict[str, Any] = {}
+    for name, raw in servers.items():
+        with findings.catching("mcp_servers", raw):
+            good[name] = _mcp_server(as_object(raw, name), name)
+    return good
+
+
+def _mcp_server(server: Object, name: str) -> Object:
+    try:
+        transport = string_at(server, "transport")
+        if transport not in _MCP_ADDRESS:
+            raise ShapeError("transport", f"must be stdio or http, not '{transport}'")
+        string_at(server, _MCP_ADDRESS[transport])
+    except ShapeError as error:
+        raise error.inside(name) from None
+    return server

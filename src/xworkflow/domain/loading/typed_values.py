@@ -1,0 +1,43 @@
+"""Values that Dify's editor keeps as text beside the name of their type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xworkflow.domain.loading.text import parse_json
+from xworkflow.domain.values import JsonValue, is_number
+from xworkflow.errors import DslParseError
+
+_NUMBERS = frozenset({"number", "integer", "float"})
+
+
+class TypedValueError(ValueError):
+    """A text that is no value of the type it is declared as."""
+
+
+def typed(value: JsonValue, declared: str) -> JsonValue:
+    """The value of a text by its declared type: numbers, booleans, objects and arrays.
+
+    What is no text already has its type. Raises TypedValueError.
+    """
+    if not isinstance(value, str):
+        return value
+    if declared in _NUMBERS:
+        return _expected(value, declared, is_number)
+    if declared == "boolean":
+        return _expected(value.lower(), declared, lambda found: isinstance(found, bool))
+    if declared == "object":
+        return _expected(value, declared, lambda found: isinstance(found, dict))
+    if declared.startswith("array"):
+        return _expected(value, declared, lambda found: isinstance(found, list))
+    return value
+
+
+def _expected(text: str, declared: str, fits: Callable[[JsonValue], bool]) -> JsonValue:
+    try:
+        value = parse_json(text)
+    except DslParseError:
+        value = None
+    if not fits(value):
+        raise TypedValueError(f"'{text[:40]}' is no {declared}")
+    return value

@@ -1,0 +1,135 @@
+"""A worker as a supervised child process of this one.
+
+The child prints a line that ends with ``worker ready`` on its standard output when it polls. When it ends without being asked
+it is started again; runs do not notice, they continue where they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from xworkflow.embedded.tether import tethered
+from xworkflow.errors import InfrastructureError
+
+READY_LINE = "worker ready"
+READY_SECS = 30.0
+STOP_SECS = 10.0  # longer than the worker's own graceful shutdown
+_FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.1, 5.0
+_LAST_LINES = 10
+
+
+def worker_command(address: str, task_queue: str) -> list[str]:
+    """The worker that polls one task queue of one server."""
+    worker = [sys.executable, "-m", "xworkflow.worker"]
+    return [*worker, "--address", address, "--task-queue", task_queue]
+
+
+class WorkerProcess:
+    """Owns one child at a time. Made by ``start_worker``; ``restarts`` counts the crashes so far."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self.restarts = 0
+        self._command = command
+        self._log = log
+        self._child: Process | None = None
+        self._ready = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the present child; None between two of them."""
+        return self._child.pid if self._child else None
+
+    async def wait_ready(self) -> None:
+        """Wait until the present child polls; after a crash, until the next one does."""
+        await self._ready.wait()
+
+    async def first_ready(self) -> bool:
+        """Wait until the first child polls (True), or has ended before (False)."""
+        await self._settled.wait()
+        return self._ready.is_set()
+
+    async def supervise(self) -> None:
+        """Keep a child running until cancelled. The pause between crashes doubles, up to 5 s."""
+        pause = _FIRST_PAUSE_SECS
+        while True:
+            await self._run_child()
+            pause = _FIRST_PAUSE_SECS if self._ready.is_set() else min(2 * pause, _LONGEST_PAUSE_SECS)
+            self._ready.clear()
+            self._settled.set()
+            self.restarts += 1
+            await asyncio.sleep(pause)
+
+    async def _run_child(self) -> None:
+        """Run one child to its end; stop it when cancelled."""
+        with self._log.open("ab") as log:
+            child = await asyncio.create_subprocess_exec(
+                *tethered(self._command),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the parent, which decides what it means
+            )
+        self._child = child
+        try:
+            await self._watch(child.stdout)
+            await child.wait()
+        finally:
+            self._child = None
+            await _stop(child)
+
+    async def _watch(self, output: asyncio.StreamReader | None) -> None:
+        while output and (line := await output.readline()):
+            if line.strip().endswith(READY_LINE):
+                self._ready.set()
+                self._settled.set()
+
+    def last_words(self) -> str:
+        """The last lines that a child wrote to its log."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LAST_LINES:]) or "it printed nothing"
+
+
+@asynccontextmanager
+async def start_worker(command: Sequence[str], *, log: Path) -> AsyncIterator[WorkerProcess]:
+    """Keep a worker (``worker_command``) running for the length of a block, ready from its start.
+
+    Its standard error goes to ``log``. Raises InfrastructureError when the first child does not get
+    ready.
+    """
+    worker = WorkerProcess(command, log)
+    supervision = asyncio.create_task(worker.supervise())
+    try:
+        await _first_ready(worker)
+        yield worker
+    finally:
+        supervision.cancel()
+        with suppress(asyncio.CancelledError):
+            await supervision
+
+
+async def _first_ready(worker: WorkerProcess) -> None:
+    try:
+        async with asyncio.timeout(READY_SECS):
+            if await worker.first_ready():
+                return
+    except TimeoutError:
+        pass
+    raise InfrastructureError(f"the worker does not start: {worker.last_words()}")
+
+
+async def _stop(child: Process) -> None:
+    if child.returncode is not None:
+        return
+    child.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECS):
+            await child.communicate()
+    except TimeoutError:
+        child.kill()
+        await child.communicate()

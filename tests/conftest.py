@@ -1,0 +1,121 @@
+"""Fixtures that more than one room of tests needs: servers, clients, and the shared material."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import hypothesis
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from xworkflow.embedded.binaries import temporal_cli, time_skipping_server
+from xworkflow.embedded.server import start_server
+from xworkflow.errors import InfrastructureError
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# the same examples on every run in CI; a desk searches on
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("desk", deadline=None)
+hypothesis.settings.load_profile("ci" if IN_CI else "desk")
+
+
+def missing(reason: str) -> None:
+    """What a test needs is not there: a failure in CI, a skip with its reason at a desk."""
+    if IN_CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def temporal_binary() -> Path:
+    """The Temporal CLI. Getting it may take minutes, once per machine."""
+    try:
+        return asyncio.run(temporal_cli())
+    except InfrastructureError as error:
+        missing(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def time_skipping_binary() -> Path:
+    """The time-skipping test server. Getting it may take half a minute, once per machine."""
+    try:
+        return asyncio.run(time_skipping_server())
+    except InfrastructureError as error:
+        missing(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def temporal_server(temporal_binary: Path) -> Iterator[str]:
+    """The address of one dev server for the whole session, kept by a thread of its own.
+
+    ``XWORKFLOW_TEST_ADDRESS`` names one that runs already.
+    """
+    given = os.environ.get("XWORKFLOW_TEST_ADDRESS")
+    if given:
+        yield given
+        return
+    address: Future[str] = Future()
+    ended = threading.Event()
+
+    async def serve() -> None:
+        async with start_server() as server:
+            address.set_result(server.address)
+            await asyncio.to_thread(ended.wait)
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for an address
+            address.set_exception(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield address.result()
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest_asyncio.fixture
+async def temporal_client(temporal_server: str) -> Client:
+    """A client of the session's server."""
+    return await Client.connect(temporal_server, data_converter=pydantic_data_converter)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def time_skipping_env(time_skipping_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
+    """A server whose clock jumps while nothing runs. Its time belongs to one test at a time."""
+    environment = await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=str(time_skipping_binary)
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture
+def task_queue() -> str:
+    """A task queue that no other test polls."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared conformance cases, beside a checkout of this repository."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the shared conformance cases are not beside this checkout")
+    return folder

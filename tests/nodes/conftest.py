@@ -1,0 +1,96 @@
+"""What the tests of nodes share: a node made from plain data, and fakes of the ports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from xworkflow.domain.pool import VariablePool
+from xworkflow.domain.selectors import Dialect
+from xworkflow.nodes.base import AnyNode, Node
+from xworkflow.nodes.registry import NodeRegistry
+from xworkflow.ports import (
+    CodeResult,
+    HttpRequest,
+    HttpResponse,
+    Ports,
+    SandboxLimits,
+    SandboxPool,
+    TimeProvider,
+)
+
+
+def node(node_type: str, dialect: Dialect = "native", **data: Any) -> AnyNode:
+    found = NodeRegistry.builtin().get(node_type)
+    return Node("n", node_type, "N", found.data_model.model_validate(data), dialect)
+
+
+def pool(**spaces: Mapping[str, Any]) -> VariablePool:
+    return VariablePool(spaces)
+
+
+@dataclass
+class FakeVm:
+    """Answers with ``result``; keeps what it was asked."""
+
+    language: str
+    result: Any = None
+    calls: list[tuple[str, Mapping[str, Any], SandboxLimits]] = field(default_factory=list[Any])
+    process_id: int = 1
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, Any], limits: SandboxLimits
+    ) -> CodeResult:
+        self.calls.append((code, inputs, limits))
+        return CodeResult(self.result, stdout="printed")
+
+    async def render(
+        self, template: str, variables: Mapping[str, Any], dialect: Dialect, limits: SandboxLimits
+    ) -> str:
+        self.calls.append((template, variables, limits))
+        return f"{dialect}:{self.result}"
+
+
+class FakeSandbox:
+    """Lends one fake VM per language and counts who was given back."""
+
+    def __init__(self, result: Any = None) -> None:
+        self.vms = {name: FakeVm(name, result) for name in ("js", "python", "wasm", "template")}
+        self.returned: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        language = name.removesuffix("_vm")
+        if language not in self.vms:
+            raise AttributeError(name)
+
+        @asynccontextmanager
+        async def lend() -> AsyncIterator[FakeVm]:
+            try:
+                yield self.vms[language]
+            finally:
+                self.returned.append(language)
+
+        return lend
+
+
+@dataclass
+class FakeHttp:
+    """Answers every request alike; keeps them."""
+
+    response: HttpResponse = field(default_factory=lambda: HttpResponse(200, (), b"ok"))
+    sent: list[HttpRequest] = field(default_factory=list[HttpRequest])
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        self.sent.append(request)
+        return self.response
+
+
+def ports(sandbox: FakeSandbox | None = None, http: FakeHttp | None = None, **more: Any) -> Ports:
+    return Ports(
+        sandbox=cast("SandboxPool", sandbox or FakeSandbox()),
+        http=http or FakeHttp(),
+        time=cast("TimeProvider", None),
+        **more,
+    )
