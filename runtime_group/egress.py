@@ -1,4 +1,4 @@
-"""Where requests may go. The client asks before each hop, and again for each address it connects to.
+"""Where requests may go. The client asks before each hop, and for each address it connects to.
 
 Metadata services of clouds are refused always, with or without a policy: they hand out credentials
 of the machine to whoever asks from it (spec/runtime.md 6.3).

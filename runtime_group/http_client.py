@@ -263,10 +263,11 @@ _MESSAGES: Final[tuple[tuple[type[Exception], Callable[[str, Exception], str]], 
     (httpcore.TimeoutException, lambda where, _: f"{where} did not answer in time"),
     (httpcore.ConnectError, lambda where, error: f"cannot connect to {where}: {error}"),
     (httpx.DecodingError, lambda where, error: f"unreadable response of {where}: {error}"),
-    (Exception, lambda where, error: f"the exchange with {where} broke off: {error}"),
 )
 
 
 def _mapped(error: Exception, where: str) -> NodeError:
-    message = next(text for kind, text in _MESSAGES if isinstance(error, kind))
-    return _failed(message(where, error))
+    for kind, message in _MESSAGES:
+        if isinstance(error, kind):
+            return _failed(message(where, error))
+    return _failed(f"the exchange with {where} broke off: {error}")

@@ -1,8 +1,8 @@
 """The transport below the HTTP client: it connects only to addresses that were checked.
 
-A check of the name alone would leave a gap: the name may resolve to something else when the socket is
-opened (DNS rebinding). So the name is resolved here, each address is checked, and the socket goes to
-one of those very addresses; TLS still verifies the name.
+A check of the name alone would leave a gap: the name may resolve to something else when the socket
+is opened (DNS rebinding). So the name is resolved here, each address is checked, and the socket goes
+to one of those very addresses; TLS still verifies the name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy
-        self._backend = httpcore.AnyIOBackend()
+        self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,
@@ -78,7 +78,7 @@ class ResolutionError(httpcore.ConnectError):
 class CheckedTransport(httpx.AsyncBaseTransport):
     """A connection pool under a policy. Owned by its client, which closes it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the pool's own settings
         self,
         policy: EgressPolicy,
         *,
@@ -119,7 +119,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             status_code=received.status,
             headers=received.headers,
             stream=_Body(received),
-            extensions=received.extensions,
+            extensions=dict(cast("Mapping[str, Any]", received.extensions)),  # pyright: ignore[reportUnknownMemberType]
         )
 
     async def aclose(self) -> None:

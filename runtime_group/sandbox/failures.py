@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from xworkflow.errors import NodeError, NodeFailure, SandboxCode, SandboxError
+
+_OUT_OF_MEMORY: Final = "Memory limit exceeded"
 
 
 def timed_out() -> SandboxError:
@@ -13,7 +15,12 @@ def timed_out() -> SandboxError:
 
 
 def out_of_memory() -> SandboxError:
-    return SandboxError("sandbox_memory_limit", "Memory limit exceeded")
+    return SandboxError("sandbox_memory_limit", _OUT_OF_MEMORY)
+
+
+def is_out_of_memory(reply: Mapping[str, Any]) -> bool:
+    """Whether a process reports that its engine ran out of memory."""
+    return reply.get("text") == _OUT_OF_MEMORY
 
 
 def code_too_large(limit: int, size: int) -> SandboxError:

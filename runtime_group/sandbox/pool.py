@@ -106,6 +106,8 @@ class DefaultSandboxPool:
 
     async def aclose(self) -> None:
         """End all processes and wait until they are gone; the pool cannot be used again."""
+        if self._loop is not None and self._loop.is_closed():
+            self._abandon()
         await asyncio.gather(*(slots.aclose() for slots in self._slots.values()))
 
     def _new_slots(self) -> dict[Engine, ProcessSlots]:
@@ -135,10 +137,13 @@ class DefaultSandboxPool:
         if self._loop is not None:
             if not self._loop.is_closed():
                 raise MisuseError("a sandbox pool serves one event loop; make a pool for each")
-            for slots in self._slots.values():
-                slots.abandon()
+            self._abandon()
             self._slots = self._new_slots()
         self._loop = loop
+
+    def _abandon(self) -> None:
+        for slots in self._slots.values():
+            slots.abandon()
 
     def _take_back(self, vm: JsRuntime | PythonRuntime | WasmRuntime | TemplateRuntime) -> None:
         if not isinstance(vm, LentVm):

@@ -107,7 +107,10 @@ class SandboxProcess:
             self._ready = False
             self.uses += 1
             frame = await self._exchange(request, timeout_secs, max_reply_bytes)
-        return self._parsed(frame)
+        reply = self._parsed(frame)
+        if failures.is_out_of_memory(reply):
+            self.kill()  # it lives, but what it holds is not worth keeping (spec/runtime.md 2.7)
+        return reply
 
     def kill(self) -> None:
         """End the process and what it started, at once; harmless when it is dead already."""
@@ -207,4 +210,4 @@ def _start(engine: Engine, channel: int) -> subprocess.Popen[bytes]:
 
 def _import_path() -> str:
     """What the worker can import, as an argument: the child has no environment."""
-    return json.dumps([entry for entry in sys.path if entry])
+    return json.dumps([str(Path(entry).absolute()) for entry in sys.path if entry])

@@ -49,17 +49,21 @@ def _null(_name: str) -> None:
 def _depth(value: JsonValue) -> int:
     """How many arrays and objects lie inside one another."""
     depth = 0
-    level: list[JsonValue] = [value]
-    while level := [item for item in level if isinstance(item, (list, dict))]:
-        level = [inner for item in level for inner in _members(item)]
+    level = _containers([value])
+    while level:
         depth += 1
+        level = _containers([inner for item in level for inner in _members(item)])
     return depth
 
 
-def _members(value: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(value, dict):
-        return cast("dict[str, JsonValue]", value).values()
-    return cast("list[JsonValue]", value) if isinstance(value, list) else ()
+def _containers(values: list[JsonValue]) -> list[JsonValue]:
+    return [value for value in values if isinstance(value, (list, dict))]
+
+
+def _members(container: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(container, dict):
+        return cast("dict[str, JsonValue]", container).values()
+    return container
 
 
 def _well_formed(value: JsonValue) -> JsonValue:

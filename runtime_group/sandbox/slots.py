@@ -84,8 +84,12 @@ class ProcessSlots:
 
     def abandon(self) -> None:
         """End all processes after their event loop was closed."""
-        for process in (*self._idle, *self._lent, *self._resetting):
-            process.abandon()
+        for processes in (self._idle, self._lent, self._resetting):
+            for process in processes:
+                process.abandon()
+            processes.clear()
+        self._waiters.clear()
+        self._tasks.clear()
 
     def _lend(self, process: SandboxProcess) -> SandboxProcess:
         self._lent.add(process)

@@ -178,7 +178,9 @@ def test_a_mismatch_reads_as_the_strict_error(operator: str, named: str) -> None
     ],
 )
 def test_a_spelling_is_kept_in_snake_case(spelling: str, kept: str) -> None:
-    condition = Condition.model_validate({"variable_selector": "n.x", "comparison_operator": spelling})
+    condition = Condition.model_validate(
+        {"variable_selector": "n.x", "comparison_operator": spelling}
+    )
     assert condition.comparison_operator == kept
     assert Condition.model_validate(condition.model_dump()) == condition
 

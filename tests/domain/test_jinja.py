@@ -75,6 +75,7 @@ def test_the_native_dialect_prints_like_minijinja(value: JsonValue, printed: str
         ("{{ 6 / 2 ~ 'x' ~ 2 * 3 }}", "3.0x6"),
         ("{{ x.b[0] ~ (u or true) ~ u|default(false) ~ u }}", "truetruefalse"),
         ("{{ x.b|first ~ x['b']|length }}", "true1"),
+        ("{% set y = [2.0] %}{{ y }}{% for i in [[2.0]] %}{{ i }}{% endfor %}", "[2.0][2.0]"),
         ("{% set y = true ~ '' %}{{ y }}", "true"),
         ("{% set y %}{{ true }}{% endset %}{{ y }}", "true"),
         ("{% macro m(a) %}[{{ a }}]{% endmacro %}{{ m(true) }}", "[true]"),
@@ -99,8 +100,7 @@ def test_an_undeclared_name_prints_empty_and_iterates_as_empty() -> None:
 @pytest.mark.parametrize("dialect", BOTH)
 def test_an_attribute_of_an_undefined_value_is_an_error(dialect: Dialect) -> None:
     assert failure("a\n{{ u.x }}", dialect) == (
-        "Template error: Template render error: "
-        "undefined value: `u` is undefined (in template:2)"
+        "Template error: Template render error: undefined value: `u` is undefined (in template:2)"
     )
 
 
@@ -127,7 +127,10 @@ def test_a_key_wins_over_a_method_of_its_name() -> None:
     ("template", "printed"),
     [
         ("{{ x }}", "[1, 'a', None, True, 2.0, {'k': [1e+21, 'q\"']}, 'é\\n']"),
-        ("{{ none }} {{ true }} {{ 2.0 }} {{ [1, 'a'] }} {{ 1e-7 }}", "None True 2.0 [1, 'a'] 1e-07"),
+        (
+            "{{ none }} {{ true }} {{ 2.0 }} {{ [1, 'a'] }} {{ 1e-7 }}",
+            "None True 2.0 [1, 'a'] 1e-07",
+        ),
         ("{{ true ~ none }} {{ true|string }} {{ [none]|join }}", "TrueNone True None"),
         ("{{ 'ab'.upper() }} {{ 'a b'.split() }}", "AB ['a', 'b']"),
         ("{% for k, v in o.items() %}{{ k }}={{ v.z }}{% endfor %}", "b=1"),
@@ -208,9 +211,11 @@ def test_an_output_may_be_too_large_in_bytes() -> None:
 @pytest.mark.parametrize("dialect", BOTH)
 def test_an_output_is_stopped_while_it_grows(dialect: Dialect) -> None:
     big = "x" * 1_000_000
-    template = "{% for i in s %}{{ big }}{% endfor %}"
+    template = "{% for i in s %}{{ big }}{{ big|upper }}{% endfor %}"
     with pytest.raises(NodeError, match="Template output too large"):
         render(template, {"s": "a" * 100_000, "big": big}, dialect)
+    with pytest.raises(NodeError, match=r"Template output too large \(max 9, got more\)"):
+        render("{{ x }}", {"x": "a" * 1_000}, dialect, max_output_bytes=9)
 
 
 @pytest.mark.parametrize("dialect", BOTH)
@@ -226,7 +231,7 @@ def test_endless_work_is_stopped(template: str, dialect: Dialect) -> None:
     assert time.perf_counter() - started < 5
 
 
-def test_a_loop_that_repeats_a_long_text_gets_less_fuel() -> None:
+def test_repeated_literal_text_burns_fuel_by_its_size() -> None:
     short, long = ("{% for c in s %}" + "x" * size + "{% endfor %}" for size in (10, 10_000))
     assert len(native(short, s="a" * 20_000)) == 200_000
     assert "out of fuel" in failure(long, s="a" * 20_000)
@@ -241,7 +246,8 @@ def test_a_very_deep_value_is_an_error_or_a_text_and_no_crash() -> None:
     deep: JsonValue = []
     for _ in range(5_000):
         deep = [deep]
-    assert "Template render error" in failure("{{ x }}", x=deep)
+    for template in ("{{ x }}", "{{ x|list }}", "{{ x ~ '' }}"):
+        assert "Template render error" in failure(template, x=deep)
     assert dify("{{ x }}", x=deep) == "[...]"
 
 

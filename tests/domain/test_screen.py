@@ -102,7 +102,6 @@ def test_a_known_bomb_is_screened_out(template: str) -> None:
         "{% for i in x %}{% for j in i %}{{ i }}{% endfor %}{% endfor %}",
         "{% for i in x %}{{ loop }}{{ loop.previtem }}{% endfor %}",
         "{% for i in x %}{{ loop(i) }}{% endfor %}",
-        "{% for i in x %}" + "y" * 2_001 + "{% endfor %}",
         "{{ x" + "|upper" * 101 + " }}",
         "{% if x %}{% endif %}" * 501,
         "é" * (MAX_TEMPLATE_BYTES // 2 + 1),
@@ -140,7 +139,12 @@ def test_the_worst_that_passes_ends_long_before_a_workflow_task_does(
     assert is_bounded(template)
     started = time.perf_counter()
     try:
-        render(template, {"x": value}, "dify" if dialect == "dify" else "native", max_output_bytes=400_000)
+        render(
+            template,
+            {"x": value},
+            "dify" if dialect == "dify" else "native",
+            max_output_bytes=400_000,
+        )
     except NodeError as error:
         assert error.code == "template_error"  # noqa: PT017 - a limit may stop it
     assert time.perf_counter() - started < 2

@@ -8,7 +8,6 @@ from xworkflow.domain.template_tokens import (
     Tag,
     Text,
     UnreadableTemplate,
-    longest_loop_text,
     scan,
 )
 
@@ -61,9 +60,3 @@ def test_tokens_know_where_they_stand() -> None:
     (tag,) = (part for part in scan(template) if isinstance(part, Tag))
     assert [template[token.start : token.end] for token in tag.tokens] == ["name", "|", "upper"]
     assert template[tag.start : tag.end] == " name | upper "
-
-
-def test_the_longest_text_of_loops_counts_bytes_inside_loops_only() -> None:
-    template = "outside all{% for a in b %}é{{ a }}xyz{% endfor %}more outside"
-    assert longest_loop_text(template, scan(template)) == 3
-    assert longest_loop_text("none", scan("none")) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -66,7 +66,7 @@ class FakeSandbox:
             raise AttributeError(name)
 
         @asynccontextmanager
-        async def lend() -> AsyncIterator[FakeVm]:
+        async def lend() -> AsyncGenerator[FakeVm, None]:
             try:
                 yield self.vms[language]
             finally:

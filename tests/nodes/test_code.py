@@ -93,50 +93,50 @@ def spec(declared: str, **more: Any) -> dict[str, Any]:
     return {"v": {"type": declared, **more}}
 
 
-@pytest.mark.parametrize(
-    ("declared", "value"),
-    [
-        (spec("string"), "a"),
-        (spec("string"), None),
-        (spec("number"), 1.5),
-        (spec("boolean"), False),
-        (spec("object"), {"a": 1}),
-        (spec("array[string]"), ["a"] * 30),
-        (spec("array[number]"), [1] * 1000),
-        (spec("array[object]"), [{}]),
-        (spec("array[boolean]"), [True]),
-        (spec("object", children={"a": {"type": "number"}}), {"a": 1}),
-        (spec("object"), {"a": {"b": [{"c": 1}]}}),
-        (spec("some-new-type"), 1),
-    ],
-)
+PASSING: list[tuple[Any, Any]] = [
+    (spec("string"), "a"),
+    (spec("string"), None),
+    (spec("number"), 1.5),
+    (spec("boolean"), False),
+    (spec("object"), {"a": 1}),
+    (spec("array[string]"), ["a"] * 30),
+    (spec("array[number]"), [1] * 1000),
+    (spec("array[object]"), [{}]),
+    (spec("array[boolean]"), [True]),
+    (spec("object", children={"a": {"type": "number"}}), {"a": 1}),
+    (spec("object"), {"a": {"b": [{"c": 1}]}}),
+    (spec("some-new-type"), 1),
+]
+
+
+@pytest.mark.parametrize(("declared", "value"), PASSING)
 async def test_a_declared_output_of_its_type_passes(declared: dict[str, Any], value: Any) -> None:
     assert await outputs({"v": value, "more": 1}, "dify", outputs=declared) == {"v": value}
 
 
-@pytest.mark.parametrize(
-    ("declared", "returned", "problem"),
-    [
-        (spec("string"), {}, "v is missing"),
-        (spec("string"), {"v": 1}, "v must be a string, not number"),
-        (spec("number"), {"v": "1"}, "v must be a number, not string"),
-        (spec("number"), {"v": True}, "v must be a number, not boolean"),
-        (spec("object"), {"v": []}, "v must be a object, not array"),
-        (spec("array[string]"), {"v": "a"}, "v must be an array[string], not string"),
-        (spec("array[string]"), {"v": ["a", 1]}, "v[1] must be a string, not number"),
-        (spec("array[string]"), {"v": ["a"] * 31}, "v has more than 30 items"),
-        (spec("array[object]"), {"v": [{}] * 31}, "v has more than 30 items"),
-        (spec("array[number]"), {"v": [1] * 1001}, "v has more than 1000 items"),
-        (spec("string"), {"v": "a" * 400_001}, "v is longer than 400000 characters"),
-        (
-            spec("object", children={"a": {"type": "number"}}),
-            {"v": {"a": "1"}},
-            "v.a must be a number, not string",
-        ),
-        (spec("object"), {"v": {"a": {"b": [{"c": {}}]}}}, "v is nested deeper"),
-        (spec("string"), "text", "main must return an object, not string"),
-    ],
-)
+FAILING: list[tuple[Any, Any, str]] = [
+    (spec("string"), {}, "v is missing"),
+    (spec("string"), {"v": 1}, "v must be a string, not number"),
+    (spec("number"), {"v": "1"}, "v must be a number, not string"),
+    (spec("number"), {"v": True}, "v must be a number, not boolean"),
+    (spec("object"), {"v": []}, "v must be a object, not array"),
+    (spec("array[string]"), {"v": "a"}, "v must be an array[string], not string"),
+    (spec("array[string]"), {"v": ["a", 1]}, "v[1] must be a string, not number"),
+    (spec("array[string]"), {"v": ["a"] * 31}, "v has more than 30 items"),
+    (spec("array[object]"), {"v": [{}] * 31}, "v has more than 30 items"),
+    (spec("array[number]"), {"v": [1] * 1001}, "v has more than 1000 items"),
+    (spec("string"), {"v": "a" * 400_001}, "v is longer than 400000 characters"),
+    (
+        spec("object", children={"a": {"type": "number"}}),
+        {"v": {"a": "1"}},
+        "v.a must be a number, not string",
+    ),
+    (spec("object"), {"v": {"a": {"b": [{"c": {}}]}}}, "v is nested deeper"),
+    (spec("string"), "text", "main must return an object, not string"),
+]
+
+
+@pytest.mark.parametrize(("declared", "returned", "problem"), FAILING)
 async def test_a_declared_output_that_does_not_fit_fails_the_node(
     declared: dict[str, Any], returned: Any, problem: str
 ) -> None:

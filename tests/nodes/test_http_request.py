@@ -30,7 +30,7 @@ def headers(request: HttpRequest) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers}
 
 
-# --- the request ------------------------------------------------------------------------------------
+# --- the request
 
 
 async def test_references_are_filled_everywhere() -> None:
@@ -229,7 +229,7 @@ def test_all_that_a_request_reads_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "timeout", "expected"),
+    ("dialect", "drawn", "expected"),
     [
         ("native", None, (10, None, None, None)),
         ("native", 3, (3, None, None, None)),
@@ -240,9 +240,9 @@ def test_all_that_a_request_reads_is_named() -> None:
     ],
 )
 async def test_timeouts_are_one_number_or_three(
-    dialect: Dialect, timeout: Any, expected: tuple[float | None, ...]
+    dialect: Dialect, drawn: Any, expected: tuple[float | None, ...]
 ) -> None:
-    r = await sent(dialect, timeout=timeout)
+    r = await sent(dialect, timeout=drawn)
     parts = (r.connect_timeout_secs, r.read_timeout_secs, r.write_timeout_secs)
     assert (r.timeout_secs, *parts) == expected
 
@@ -281,7 +281,7 @@ async def test_dify_calls_raw_text_plain() -> None:
         {"method": "get", "url": "u"},
         {"method": "TRACE", "url": "u"},
         {"url": "u"},
-        {"method": "GET", "url": "u", "body": {"type": "binary"}},
+        {"method": "GET", "url": "u", "body": {"type": "xml"}},
         {"method": "GET", "url": "u", "authorization": {"type": "magic"}},
         {"method": "GET", "url": "u", "timeout": -1},
     ],
@@ -291,7 +291,22 @@ def test_a_drawing_without_sense_is_refused(data: dict[str, Any]) -> None:
         node("http-request", **data)
 
 
-# --- the response -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "binary", "data": ["x", "f"]},
+        {"type": "form_data", "data": [{"key": "k", "type": "file", "file": ["x", "f"]}]},
+    ],
+)
+async def test_a_body_with_a_file_is_refused_by_validation_and_by_a_run(body: Any) -> None:
+    drawn = node("http-request", "dify", method="POST", url="http://h", body=body)
+    (found,) = HttpRequestNode().check(drawn)
+    assert found.code == "E217"
+    with pytest.raises(NodeError, match="sending files is not supported"):
+        await sent("dify", body=body)
+
+
+# --- the response
 
 
 async def outputs(

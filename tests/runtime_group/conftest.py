@@ -27,6 +27,7 @@ class Reply:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     wait_for: threading.Event | None = None
+    hang_up: bool = False
 
 
 Answer = Callable[[Seen], Reply]
@@ -88,7 +89,7 @@ class Server:
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(reply.body)
-                if not headers["content-length"]:
+                if reply.hang_up or not headers["content-length"]:
                     self.close_connection = True
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002

@@ -81,6 +81,10 @@ def invoke(arguments: Sequence[str]) -> int:
     except EngineError as error:
         print_error(str(error))
         return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - a fault of ours; the user gets one sentence
+        logging.getLogger("xworkflow").exception("a fault of xworkflow itself")
+        print_error(f"internal error: {error!r}; `xworkflow -v …` shows where. Please report it.")
+        return ExitCode.FAILED
     return int(returned) if isinstance(returned, int) else ExitCode.OK
 
 

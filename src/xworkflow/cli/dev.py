@@ -9,9 +9,8 @@ import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
-from xworkflow.cli.place import server_place
+from xworkflow.cli.place import server_place, worker_at
 from xworkflow.cli.printing import print_note
-from xworkflow.domain.wire import task_queue
 
 EXAMPLES = """
 Start a Temporal server and a worker on this machine, until Ctrl-C. Other commands join them.
@@ -30,15 +29,10 @@ def register(app: typer.Typer) -> None:
 
 async def run() -> int:
     """Exit code 0 after a stop that was asked for."""
-    from xworkflow.embedded.worker_process import start_worker, worker_command
-
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with (
-        server_place(None) as place,
-        start_worker(worker_command(place.address, task_queue(None))),
-    ):
+    async with server_place(None) as place, worker_at(place.address):
         print_note(f"Temporal server: {place.address}")
         if place.ui_url is not None:
             print_note(f"Web UI:          {place.ui_url}")

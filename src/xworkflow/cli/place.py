@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.domain.wire import task_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,17 @@ class Place:
 
     def handle(self, execution_id: str) -> WorkflowHandle:
         return WorkflowHandle(self.client, execution_id)
+
+
+@contextlib.asynccontextmanager
+async def worker_at(address: str) -> AsyncIterator[None]:
+    """A worker of the default group as a child process; what it prints goes to ``worker.log``."""
+    from xworkflow.embedded.data_dir import default_data_dir
+    from xworkflow.embedded.worker_process import start_worker, worker_command
+
+    command = worker_command(address, task_queue(None))
+    async with start_worker(command, log=default_data_dir() / "worker.log"):
+        yield
 
 
 @contextlib.asynccontextmanager

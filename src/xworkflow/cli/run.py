@@ -15,7 +15,7 @@ import typer
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode, code_of
 from xworkflow.cli.files import gather_inputs, load_workflow
-from xworkflow.cli.place import Place, server_place
+from xworkflow.cli.place import Place, server_place, worker_at
 from xworkflow.cli.printing import output, print_error, print_json, print_note
 from xworkflow.cli.progress import Progress
 from xworkflow.client.handle import WorkflowHandle
@@ -125,9 +125,7 @@ async def run(  # noqa: PLR0913 - the command's own options
 async def _worker_for(place: Place) -> AsyncIterator[None]:
     """A worker of our own with the embedded server; elsewhere one must be there."""
     if place.embedded:
-        from xworkflow.embedded.worker_process import start_worker, worker_command
-
-        async with start_worker(worker_command(place.address, task_queue(None))):
+        async with worker_at(place.address):
             yield
         return
     await _require_poller(place)

@@ -60,7 +60,7 @@ async def run(
         async with build_worker(client, group, queue=queue, sandboxed=sandboxed):
             where = client.service_client.config.target_host
             print_note(f"polling {queue or task_queue(group_id)} at {where}")
-            print_note(READY_LINE)
+            print(READY_LINE.decode(), flush=True)
             await stop.wait()
     finally:
         await group.aclose()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, NoReturn
 
@@ -21,15 +20,21 @@ from minijinja import Environment, TemplateError
 
 from xworkflow.domain.native_style import nativise
 from xworkflow.domain.selectors import Dialect
-from xworkflow.domain.template_tokens import UnreadableTemplate, longest_loop_text, scan
-from xworkflow.domain.template_values import DifyList, DifyObject, bare, native_text, view
+from xworkflow.domain.template_tokens import UnreadableTemplate, scan
+from xworkflow.domain.template_values import (
+    DifyList,
+    DifyObject,
+    NativeList,
+    NativeObject,
+    bare,
+    native_text,
+    view,
+)
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeError
 
-MAX_FUEL: Final = 1_000_000
-"""Instructions of one render, some 0.3 s of work."""
-_MIN_FUEL: Final = 10_000
-_MAX_LOOP_TEXT_BYTES: Final = 64 * 1024 * 1024
+MAX_FUEL: Final = 500_000
+"""Instructions of one render (an item of a loop takes 5 to 10), and bytes of text / 64."""
 _MAX_PRINTED: Final = 16 * 1024 * 1024
 """Characters that the values of one render may print, texts that are thrown away included."""
 _PRINTED_PER_OUTPUT: Final = 16
@@ -42,14 +47,6 @@ class SyntaxProblem(NamedTuple):
 
     message: str
     line: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What is worked out once per template. ``fuel`` bounds what its loops can print."""
-
-    source: str
-    fuel: int
 
 
 class _PrintedTooMuch(Exception):  # noqa: N818 - leaves this file as a NodeError
@@ -68,15 +65,15 @@ def render(  # noqa: PLR0913 - the limits are independent
     """Render a template with nothing but ``variables`` in reach.
 
     Limits are bytes of UTF-8; None means no limit but the engine's own (16 Mi characters of printed
-    values, and fuel by the template's shape). Raises NodeError ``template_error``.
+    values, ``MAX_FUEL``). Raises NodeError ``template_error``.
     """
     _check_size("Template too large", template, max_template_bytes)
-    prepared = _prepare(template, dialect)
+    source = _prepare(template, dialect)
     printable = min(_MAX_PRINTED, _PRINTED_PER_OUTPUT * (max_output_bytes or _MAX_PRINTED))
-    environment = _environment(dialect, fuel or prepared.fuel, _counter(printable))
+    environment = _environment(dialect, fuel or MAX_FUEL, _counter(printable))
     views = {name: view(value, dialect) for name, value in variables.items() if name != "self"}
     try:
-        text = environment.render_str(prepared.source, _NAME, **views)
+        text = environment.render_str(source, _NAME, **views)
     except _PrintedTooMuch:
         limit = max_output_bytes or printable
         raise _error(f"Template output too large (max {limit}, got more)") from None
@@ -96,20 +93,17 @@ def syntax_error(template: str) -> SyntaxProblem | None:
 
 
 @lru_cache(maxsize=128)
-def _prepare(template: str, dialect: Dialect) -> _Prepared:
+def _prepare(template: str, dialect: Dialect) -> str:
+    """The template as minijinja gets it; its syntax is checked as it was written."""
     problem = syntax_error(template)
     if problem is not None:
         raise _error(f"Template parse error: {problem.message}")
+    if dialect == "dify":
+        return template
     try:
-        parts = scan(template)
-    except (
-        UnreadableTemplate
-    ):  # ours is the stricter reader; the template runs, printing Python's way
-        return _Prepared(template, _MIN_FUEL)
-    per_instruction = max(1, longest_loop_text(template, parts))
-    fuel = min(MAX_FUEL, max(_MIN_FUEL, _MAX_LOOP_TEXT_BYTES // per_instruction))
-    source = nativise(template, parts) if dialect == "native" else template
-    return _Prepared(source, fuel)
+        return nativise(template, scan(template))
+    except UnreadableTemplate:  # what minijinja reads all the same prints Python's way
+        return template
 
 
 def _environment(dialect: Dialect, fuel: int, count: Callable[[str], str]) -> Environment:
@@ -118,6 +112,7 @@ def _environment(dialect: Dialect, fuel: int, count: Callable[[str], str]) -> En
         environment = Environment(
             fuel=fuel,
             pycompat=False,
+            finalizer=lambda value: _native_output(value, count),
             filters={
                 "native_text": lambda text: count(native_text(json.loads(text))),
                 "native_join": lambda items, sep="": count(_join(json.loads(items), sep or "")),
@@ -129,7 +124,7 @@ def _environment(dialect: Dialect, fuel: int, count: Callable[[str], str]) -> En
     return Environment(
         fuel=fuel,
         pycompat=True,
-        finalizer=lambda value: _dify_text(value, count),
+        finalizer=lambda value: _dify_output(value, count),
         filters={"tojson": lambda value, indent=None: count(_dify_json(value, indent))},
     )
 
@@ -161,7 +156,16 @@ def _no_tojson(*_: object, **__: object) -> NoReturn:
     raise LookupError("unknown filter: filter tojson is unknown")
 
 
-def _dify_text(value: JsonValue, count: Callable[[str], str]) -> JsonValue:
+def _native_output(value: JsonValue, count: Callable[[str], str]) -> JsonValue:
+    """minijinja's own spelling; numbers it prints that way itself."""
+    if isinstance(value, str):
+        return count(value)
+    if isinstance(value, (bool, NativeList, NativeObject)) or value is None:
+        return count(native_text(bare(value)))
+    return NotImplemented
+
+
+def _dify_output(value: JsonValue, count: Callable[[str], str]) -> JsonValue:
     """Python's own spelling; what minijinja prints that way itself is left to it."""
     if isinstance(value, str):
         return count(value)

@@ -17,9 +17,8 @@ bound, with T for the template and V for the size of its variables:
    outside it: neither other variables nor an outer loop's. The items of a list are disjoint parts
    of it, and so are the items of an item, so one operation over all rounds of a loop, however
    deeply nested, reads V once: again at most 100 times V.
-4. Literal text of a loop is the one thing left that is paid per round: each run of it is at most
-   2,000 bytes, and ``jinja.render`` gives such a template less fuel the longer its loops' texts
-   are, and stops values that print more than its limit.
+4. What is paid per round, and for each byte that is printed, is an instruction or a 64th of one:
+   fuel, which ``jinja.render`` gives out sparingly, and its cap on printed values end both.
 
 Names that the engine itself defines (``range``, ``namespace``, ``self`` …) are no variables here.
 The screen errs on the safe side: what it does not know, it refuses; a refused template renders all
@@ -37,7 +36,6 @@ from xworkflow.domain.template_tokens import Tag, Text, Token, UnreadableTemplat
 MAX_TEMPLATE_BYTES: Final = 20_000
 _MAX_TOKENS: Final = 1_000
 _MAX_OPERATIONS: Final = 100
-_MAX_LOOP_TEXT_BYTES: Final = 2_000
 _MAX_LITERAL: Final = 18
 """Characters of the separator of a ``join``, quotes included, and of a number."""
 
@@ -68,19 +66,17 @@ class _Refused(Exception):  # noqa: N818 - a verdict, and it never leaves this f
 
 def is_bounded(template: str) -> bool:
     """Whether rendering takes time and memory linear in the variables, by a small factor."""
-    if len(template) > MAX_TEMPLATE_BYTES or len(_encoded(template)) > MAX_TEMPLATE_BYTES:
+    if len(template) > MAX_TEMPLATE_BYTES:
+        return False
+    if len(template.encode(errors="surrogatepass")) > MAX_TEMPLATE_BYTES:
         return False
     try:
         screening = _Screening()
         for part in scan(template):
-            screening.take(part, template)
+            screening.take(part)
     except (UnreadableTemplate, _Refused):
         return False
     return not screening.scopes
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode(errors="surrogatepass")
 
 
 def _refuse_unless(condition: bool) -> None:
@@ -104,12 +100,9 @@ class _Screening:
         """The names that are in reach inside the innermost loop; None outside of all loops."""
         return next((names for names in reversed(self.scopes) if names is not None), None)
 
-    def take(self, part: Text | Tag, template: str) -> None:
+    def take(self, part: Text | Tag) -> None:
         if isinstance(part, Text):
-            size = len(_encoded(template[part.start : part.end]))
-            _refuse_unless(
-                not part.raw and (self.loop_names is None or size <= _MAX_LOOP_TEXT_BYTES)
-            )
+            _refuse_unless(not part.raw)
             return
         self.tokens += len(part.tokens)
         _refuse_unless(self.tokens <= _MAX_TOKENS and bool(part.tokens))

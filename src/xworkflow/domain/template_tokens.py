@@ -195,14 +195,3 @@ def _number_end(template: str, at: int) -> int:
     if exponent and template[end : end + 1] in ("-", "+") and template[end + 1 : end + 2].isdigit():
         end = _word_end(template, end + 1)
     return end
-
-
-def longest_loop_text(template: str, parts: tuple[Part, ...]) -> int:
-    """Bytes of the longest literal text that stands inside a loop; 0 when none does."""
-    depth = longest = 0
-    for part in parts:
-        if isinstance(part, Tag):
-            depth += (part.keyword == "for") - (part.keyword == "endfor")
-        elif depth > 0:
-            longest = max(longest, len(template[part.start : part.end].encode()))
-    return longest

@@ -16,7 +16,7 @@ from pathlib import Path
 from xworkflow.embedded.tether import tethered
 from xworkflow.errors import InfrastructureError
 
-READY_LINE = "worker ready"
+READY_LINE = b"worker ready"
 READY_SECS = 30.0
 STOP_SECS = 10.0  # longer than the worker's own graceful shutdown
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.1, 5.0
@@ -59,7 +59,9 @@ class WorkerProcess:
         pause = _FIRST_PAUSE_SECS
         while True:
             await self._run_child()
-            pause = _FIRST_PAUSE_SECS if self._ready.is_set() else min(2 * pause, _LONGEST_PAUSE_SECS)
+            pause = (
+                _FIRST_PAUSE_SECS if self._ready.is_set() else min(2 * pause, _LONGEST_PAUSE_SECS)
+            )
             self._ready.clear()
             self._settled.set()
             self.restarts += 1
@@ -105,7 +107,7 @@ async def start_worker(command: Sequence[str], *, log: Path) -> AsyncIterator[Wo
     worker = WorkerProcess(command, log)
     supervision = asyncio.create_task(worker.supervise())
     try:
-        await _first_ready(worker)
+        await _first_ready(worker, supervision)
         yield worker
     finally:
         supervision.cancel()
@@ -113,14 +115,17 @@ async def start_worker(command: Sequence[str], *, log: Path) -> AsyncIterator[Wo
             await supervision
 
 
-async def _first_ready(worker: WorkerProcess) -> None:
-    try:
-        async with asyncio.timeout(READY_SECS):
-            if await worker.first_ready():
-                return
-    except TimeoutError:
-        pass
-    raise InfrastructureError(f"the worker does not start: {worker.last_words()}")
+async def _first_ready(worker: WorkerProcess, supervision: asyncio.Task[None]) -> None:
+    ready = asyncio.create_task(worker.first_ready())
+    # the supervision never ends by itself: when it does, its error is the one to show
+    await asyncio.wait(
+        {ready, supervision}, timeout=READY_SECS, return_when=asyncio.FIRST_COMPLETED
+    )
+    if supervision.done():
+        supervision.result()
+    if not ready.done() or not ready.result():
+        ready.cancel()
+        raise InfrastructureError(f"the worker does not start: {worker.last_words()}")
 
 
 async def _stop(child: Process) -> None:

@@ -1,1 +1,1 @@
-"""The node types, one file each: data model, rules, work. Pure: the world is reached through ports."""
+"""The node types, one file each: data model, rules, work. The world is reached through ports."""

@@ -2,7 +2,7 @@
 
 A new type subclasses ``InlineNode`` (pure and bounded: runs inside the workflow) or ``WorkNode``
 (everything else: runs in an activity, and reaches the world through ``Ports``). A type that decides
-node by node subclasses both and overrides ``place``: ``INLINE`` calls ``run``, all else ``execute``.
+node by node subclasses both and overrides ``place``: ``INLINE`` means ``run``, all else ``execute``.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class NodeType(Generic[D]):
         return ()
 
     def handles(self, node: Node[D]) -> tuple[str, ...] | None:
-        """The handles that a branch node may return, the one for "none of these" last; else None."""
+        """The handles that a branch node may return, the one for all other cases last; or None."""
         del node
         return None
 

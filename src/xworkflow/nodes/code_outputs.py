@@ -1,4 +1,4 @@
-"""Declared outputs of Dify's code node: ``{name: {type, children}}``, checked against what came back.
+"""Declared outputs of Dify's code node, ``{name: {type, children}}``, against what came back.
 
 Limits are Dify's own defaults (spec/dify.md E1).
 """
@@ -104,12 +104,15 @@ def _fits(declared_type: str, value: JsonValue) -> bool:
 
 def _depth(value: JsonValue) -> int:
     """How many objects and lists lie in one another, the value itself included."""
-    level, depth = [value], 0
-    while containers := [item for item in level if isinstance(item, (dict, list))]:
+    level: list[JsonValue] = [value]
+    depth = 0
+    while any(isinstance(item, (dict, list)) for item in level):
         depth += 1
-        level = [child for container in containers for child in _children(container)]
+        level = [child for item in level for child in _children(item)]
     return depth
 
 
-def _children(container: dict[str, JsonValue] | list[JsonValue]) -> Iterable[JsonValue]:
-    return container.values() if isinstance(container, dict) else container
+def _children(value: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()

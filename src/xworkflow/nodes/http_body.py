@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue, compact_json
 from xworkflow.errors import NodeError
-from xworkflow.nodes.http_data import FormBody, KeyValue, NoBody, TextBody
+from xworkflow.nodes.http_data import DrawnBody, FormBody, KeyValue, TextBody
 
 Render = Callable[[str], str]
 Pair = tuple[str, str]
@@ -26,7 +26,7 @@ def rendered_pairs(pairs: Sequence[KeyValue], render: Render) -> list[Pair]:
 
 
 def encode_body(
-    body: NoBody | FormBody | TextBody | None,
+    body: DrawnBody | None,
     render: Render,
     secret: Pair | None,
     dialect: Dialect,

@@ -1,9 +1,9 @@
-"""How an http-request node is drawn (spec/runtime.md 4.1); Dify's loader brings its form into this."""
+"""How an http-request node is drawn (spec/runtime.md 4.1); Dify's form is loaded into this one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -23,13 +23,20 @@ class KeyValue(_Part):
     value: Text = ""
 
 
+class FormField(KeyValue):
+    """``file`` selects the file of a file field (Dify)."""
+
+    type: Literal["text", "file"] = "text"
+    file: JsonValue = None
+
+
 class NoBody(_Part):
     type: Literal["none"] = "none"
 
 
 class FormBody(_Part):
     type: Literal["form_data", "x_www_form_urlencoded"]
-    data: tuple[KeyValue, ...] = ()
+    data: tuple[FormField, ...] = ()
 
 
 class TextBody(_Part):
@@ -39,7 +46,15 @@ class TextBody(_Part):
     data: JsonValue = ""
 
 
-Body = Annotated[NoBody | FormBody | TextBody, Field(discriminator="type")]
+class BinaryBody(_Part):
+    """A file as the whole body (Dify)."""
+
+    type: Literal["binary"]
+    data: JsonValue = None
+
+
+DrawnBody: TypeAlias = NoBody | FormBody | TextBody | BinaryBody
+Body = Annotated[DrawnBody, Field(discriminator="type")]
 
 
 class NoAuth(_Part):
@@ -108,3 +123,14 @@ class HttpRequestData(NodeData):
     timeout: Annotated[float, Field(ge=0)] | TimeoutParts | None = None
     fail_on_error_status: bool = False
     ssl_verify: bool = True
+
+    @property
+    def file_fields(self) -> tuple[str, ...]:
+        """Field paths of all that would send a file; there is no store to take one from."""
+        match self.body:
+            case BinaryBody():
+                return ("body",)
+            case FormBody(data=fields):
+                return tuple(f"body.data[{i}]" for i, f in enumerate(fields) if f.type == "file")
+            case _:
+                return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Final
+from typing import TypedDict
 from urllib.parse import quote, urlencode
 
 from xworkflow.domain.selectors import Dialect
@@ -21,7 +21,7 @@ from xworkflow.nodes.http_data import (
 from xworkflow.ports import HttpRequest
 
 DEFAULT_TIMEOUT_SECS = 10.0
-DIFY_TIMEOUTS: Final = {"connect": 10.0, "read": 600.0, "write": 600.0}
+DIFY_CONNECT_SECS, DIFY_READ_SECS, DIFY_WRITE_SECS = 10.0, 600.0, 600.0
 DIFY_MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -126,13 +126,24 @@ def _response_limit(dialect: Dialect, limit: int | None) -> int | None:
     return DIFY_MAX_RESPONSE_BYTES if limit is None else min(limit, DIFY_MAX_RESPONSE_BYTES)
 
 
-def _timeouts(timeout: float | TimeoutParts | None, dialect: Dialect) -> dict[str, float]:
+class _Timeouts(TypedDict, total=False):
+    timeout_secs: float
+    connect_timeout_secs: float
+    read_timeout_secs: float
+    write_timeout_secs: float
+
+
+def _timeouts(timeout: float | TimeoutParts | None, dialect: Dialect) -> _Timeouts:
     """The timeouts of ``HttpRequest``. Dify's parts together bound the whole, so that it ends."""
     if isinstance(timeout, (int, float)) or (timeout is None and dialect == "native"):
         return {"timeout_secs": timeout or DEFAULT_TIMEOUT_SECS}
-    given = timeout.model_dump() if timeout else {}
-    parts = {name: given.get(name) or default for name, default in DIFY_TIMEOUTS.items()}
+    given = timeout or TimeoutParts()
+    connect = given.connect or DIFY_CONNECT_SECS
+    read = given.read or DIFY_READ_SECS
+    write = given.write or DIFY_WRITE_SECS
     return {
-        "timeout_secs": sum(parts.values()),
-        **{f"{name}_timeout_secs": secs for name, secs in parts.items()},
+        "timeout_secs": connect + read + write,
+        "connect_timeout_secs": connect,
+        "read_timeout_secs": read,
+        "write_timeout_secs": write,
     }

@@ -22,6 +22,7 @@ from xworkflow.ports import HttpResponse, Ports
 
 MAX_ERROR_BODY = 512
 """Characters of a body that an error quotes (4.4)."""
+_NO_FILES = "sending files is not supported; it needs a file store"
 
 
 @node_type
@@ -52,10 +53,14 @@ class HttpRequestNode(WorkNode[HttpRequestData]):
     def check(self, node: Node[HttpRequestData]) -> Iterator[Diagnostic]:
         if not node.data.url.strip():
             yield finding("E209", "the url is empty", node=node.id, field="url")
+        for field in node.data.file_fields:
+            yield finding("E217", f"{field}: {_NO_FILES}", node=node.id, field=field)
 
     async def execute(
         self, node: Node[HttpRequestData], values: Values, ports: Ports
     ) -> NodeRunResult:
+        if node.data.file_fields:
+            raise NodeError.of_kind("config_error", _NO_FILES)
         fill = partial(render, get=values.get, dialect=node.dialect, strict=ports.strict_template)
         request = build_request(
             node.data,

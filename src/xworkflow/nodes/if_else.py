@@ -11,6 +11,7 @@ from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.placeholders import references
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector
+from xworkflow.domain.values import JsonValue
 from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
 from xworkflow.nodes.registry import node_type
 
@@ -78,5 +79,6 @@ class IfElse(InlineNode[IfElseData]):
 def _texts(condition: Condition) -> Iterator[str]:
     group = condition.sub_variable_condition
     for compared in (condition, *(group.conditions if group else ())):
-        values = compared.value if isinstance(compared.value, list) else [compared.value]
-        yield from (value for value in cast("list[Any]", values) if isinstance(value, str))
+        expected: JsonValue = compared.value
+        values = cast("list[Any]", expected) if isinstance(expected, list) else [expected]
+        yield from (value for value in values if isinstance(value, str))

@@ -1,9 +1,9 @@
-"""``start``: what a run is given. Its rules are checked before a run starts, and again when it runs."""
+"""``start``: what a run is given. Its rules are checked before a run starts, and when it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -57,7 +57,7 @@ class StartData(NodeData):
 
 
 def start_variables(schema: WorkflowSchema) -> tuple[StartVariable, ...]:
-    """What a workflow's start node declares; nothing where it has none. The schema must be valid."""
+    """What a workflow's start node declares; nothing without one. The schema must be valid."""
     start = next((n for n in schema.nodes if n.type == "start" and n.parent_id is None), None)
     return StartData.model_validate(start.data).variables if start is not None else ()
 
@@ -65,7 +65,7 @@ def start_variables(schema: WorkflowSchema) -> tuple[StartVariable, ...]:
 def check_inputs(
     variables: Iterable[StartVariable], inputs: Mapping[str, JsonValue], dialect: Dialect
 ) -> tuple[str, ...]:
-    """What is wrong with the inputs of a run, one sentence for each problem; empty when all is well.
+    """What is wrong with the inputs of a run, one sentence each; empty when all is well.
 
     Required means that the key is there and not null: an empty text passes. Undeclared inputs are
     legal. Only Dify's dialect knows wrong types (spec/graph.md 3.4).
@@ -105,7 +105,7 @@ def _has_options(variable: StartVariable, dialect: Dialect) -> bool:
 
 @node_type
 class Start(InlineNode[StartData]):
-    """Outputs one key per declared variable (null if not given), ``sys.query`` and ``sys.files``."""
+    """Outputs one key per declared variable (null if absent), ``sys.query`` and ``sys.files``."""
 
     type: ClassVar[str] = "start"
     data_model = StartData
@@ -138,7 +138,7 @@ class Start(InlineNode[StartData]):
 
 
 def _literal(name: str) -> Selector:
-    return cast("Selector", tuple(name.split(".")))
+    return tuple(name.split("."))
 
 
 def _taken(variable: StartVariable, given: Mapping[str, JsonValue], dialect: Dialect) -> JsonValue:

@@ -1,6 +1,6 @@
 """Types that exist elsewhere and cannot run here, each with what would provide it.
 
-Validation refuses them by name (E050) unless the node is mocked; a name that is in no table is E009.
+Validation refuses them by name (E050) unless the node is mocked; a name in no table is E009.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ END = node("end", "end")
 def chain(*middle: NodeSpec, dialect: Dialect = "native", end: NodeSpec = END) -> WorkflowSchema:
     """start → middle → end."""
     nodes = (START, *middle, end)
-    edges = [edge(a.id, b.id) for a, b in zip(nodes, nodes[1:], strict=False)]
+    edges = [edge(a.id, b.id) for a, b in pairwise(nodes)]
     return graph(*nodes, edges=edges, dialect=dialect)
 
 

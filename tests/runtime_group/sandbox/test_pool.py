@@ -267,6 +267,28 @@ def test_a_pool_serves_a_new_event_loop_after_its_first_one_is_closed() -> None:
     assert asyncio.run(use()) != asyncio.run(use_and_close())
 
 
+@LINUX
+def test_a_pool_can_be_closed_from_another_event_loop() -> None:
+    pool = DefaultSandboxPool()
+
+    async def use() -> int:
+        async with pool.js_vm() as vm:
+            return vm.process_id
+
+    process_id = asyncio.run(use())
+    asyncio.run(pool.aclose())
+    assert not is_running(process_id)
+
+
+async def test_a_process_that_ran_out_of_memory_is_not_used_again(
+    pool: DefaultSandboxPool,
+) -> None:
+    async with pool.js_vm() as vm:
+        with pytest.raises(SandboxError, match=r"^Memory limit exceeded$"):
+            await vm.execute("const l = []; for (;;) l.push({a: [1]})", {}, LIMITS)
+    assert pool.stats().javascript.killed == 1
+
+
 async def test_a_second_live_event_loop_is_refused(pool: DefaultSandboxPool) -> None:
     async with pool.js_vm():
         with pytest.raises(MisuseError, match="one event loop"):

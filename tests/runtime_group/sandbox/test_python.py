@@ -141,7 +141,7 @@ async def test_a_faulty_script_fails_with_the_text_of_its_fault(
         "def main():\n    while True: print('x' * 1000)",
         "import time\ndef main():\n    while True: time.sleep(0.1)",
         "import re\ndef main():\n    for _ in range(10 ** 9): re.sub('a', 'b', 'a' * 99)",
-        "def main():\n    try:\n        while True: pass\n    except BaseException:\n        main()",
+        "def main():\n  try:\n    while True: pass\n  except BaseException:\n    main()",
     ],
 )
 async def test_a_script_that_does_not_end_is_stopped(run_python: Run, code: str) -> None:

@@ -41,16 +41,16 @@ def with_body(data: Object, node_type: str, node_id: str, findings: Findings) ->
 
 
 def body_of(raw: Object, owner: str | None, findings: Findings) -> SubGraph:
-    """A body. Raises ShapeError; ``owner`` is the node that holds it, None for the error handler."""
+    """A body, held by the node ``owner`` or, with None, by the error handler. Raises ShapeError."""
     return SubGraph(
-        nodes=tuple(_node(i, item, owner, findings) for i, item in enumerate(list_at(raw, "nodes"))),
-        edges=tuple(_edge(i, item, findings) for i, item in enumerate(list_at(raw, "edges"))),
+        nodes=tuple(_node(i, n, owner, findings) for i, n in enumerate(list_at(raw, "nodes"))),
+        edges=tuple(_edge(i, e, findings) for i, e in enumerate(list_at(raw, "edges"))),
     )
 
 
 def _node(index: int, raw: JsonValue, owner: str | None, findings: Findings) -> NodeSpec:
     try:
-        node = as_object(raw, "node")
+        node = as_object(raw)
         data = optional_object(node, "data") or {}
         drawn_type = _type_of(node, data)
         spec = NodeSpec(

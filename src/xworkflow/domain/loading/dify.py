@@ -14,6 +14,7 @@ from xworkflow.domain.loading.shapes import (
     Object,
     ShapeError,
     as_object,
+    id_at,
     list_at,
     optional_list,
     optional_object,
@@ -59,7 +60,7 @@ def read_dify(root: Object, findings: Findings, name: str) -> WorkflowSchema | N
         name=optional_string(app, "name") or name,
         mode=mode,
         nodes=findings.each("nodes", list_at(graph, "nodes"), read_node),
-        edges=edges_of("edges", optional_list(graph, "edges"), findings),
+        edges=edges_of(optional_list(graph, "edges"), findings, id_at),
         environment_variables=_variables(workflow, "environment_variables", _environment, findings),
         conversation_variables=_variables(
             workflow, "conversation_variables", _conversation, findings
@@ -119,7 +120,7 @@ def _is_known(version: str) -> bool:
 
 def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec | None:
     del index
-    node = as_object(raw, "node")
+    node = as_object(raw)
     return None if is_note(node) else node_of(node, findings)
 
 
@@ -129,7 +130,7 @@ def _variables(
     items: list[JsonValue] = []
     with findings.catching("workflow", workflow):
         items = optional_list(workflow, key)
-    return findings.each(key, items, lambda _, raw: read(as_object(raw, "variable"), findings))
+    return findings.each(key, items, lambda _, raw: read(as_object(raw), findings))
 
 
 def _environment(raw: Object, findings: Findings) -> EnvironmentVariable:

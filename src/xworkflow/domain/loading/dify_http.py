@@ -40,9 +40,7 @@ def _pairs(raw: JsonValue) -> JsonValue:
     if not isinstance(raw, str):
         return raw
     lines = (line.partition(":") for line in raw.split("\n"))
-    return [
-        {"key": key.strip(), "value": value.strip()} for key, _, value in lines if key.strip()
-    ]
+    return [{"key": key.strip(), "value": value.strip()} for key, _, value in lines if key.strip()]
 
 
 def _authorization(raw: Object) -> Object:
@@ -98,7 +96,9 @@ def _form(data: JsonValue) -> JsonValue:
     """The fields of a form; older exports have them as lines of text."""
     if not isinstance(data, list):
         return _pairs(data)
-    return [_field(cast("Object", item)) for item in cast("list[Any]", data) if isinstance(item, dict)]
+    return [
+        _field(cast("Object", item)) for item in cast("list[Any]", data) if isinstance(item, dict)
+    ]
 
 
 def _field(item: Object) -> Object:

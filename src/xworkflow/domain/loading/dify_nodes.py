@@ -1,4 +1,4 @@
-"""Dify's nodes in the native spelling: one small function for each type that is spelled differently.
+"""Dify's nodes in the native spelling: one small function for each type that is spelled otherwise.
 
 A conversion touches what it knows and keeps the rest, unknown keys included. What has not the shape
 of an export stays as it is drawn, so that the node type's own data model refuses it by name.
@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from xworkflow.domain.loading.dify_http import http_request
 from xworkflow.domain.loading.findings import Findings
 from xworkflow.domain.loading.policies import dify_retry, dify_strategy, timeout_of
-from xworkflow.domain.loading.shapes import Object, ShapeError, object_at, optional_string
+from xworkflow.domain.loading.shapes import Object, ShapeError, id_at, object_at, optional_string
 from xworkflow.domain.schema import NodeSpec
 from xworkflow.domain.values import JsonValue, display
 
@@ -62,7 +62,7 @@ def is_note(node: Object) -> bool:
 
 def node_of(node: Object, findings: Findings) -> NodeSpec:
     """A node of an export. Raises ShapeError when it has no id or no type."""
-    node_id, data = _id(node, "id"), object_at(node, "data")
+    node_id, data = id_at(node, "id"), object_at(node, "data")
     node_type = _type(data)
     retry = dify_retry(data, node_id, findings)
     strategy = dify_strategy(data, node_id, findings)
@@ -83,16 +83,6 @@ def node_of(node: Object, findings: Findings) -> NodeSpec:
     )
 
 
-def _id(raw: Object, key: str) -> str:
-    """An id; hand-written files leave numbers without quotes, and Dify's ids are numbers."""
-    value = raw.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise ShapeError(key, "is missing" if value is None else "must be a string")
-    return value
-
-
 def _type(data: Object) -> str:
     """The type; ``variable-assigner`` was the name of two types, told apart by what they hold."""
     drawn = optional_string(data, "type")
@@ -109,7 +99,7 @@ def _parent(node: Object, data: Object) -> str | None:
     """The iteration or loop that the node is drawn in."""
     for holder, key in ((node, "parentId"), (data, "iteration_id"), (data, "loop_id")):
         if holder.get(key):
-            return _id(holder, key)
+            return id_at(holder, key)
     return None
 
 
@@ -131,9 +121,10 @@ def _if_else(data: Object) -> Object:
     """The oldest form has one case, flat; newer files keep it beside the list of cases."""
     conditions = data.pop("conditions", None)
     operator = data.pop("logical_operator", None)
-    if not data.get("cases") and conditions is not None:
-        data["cases"] = [{"case_id": "true", "logical_operator": operator, "conditions": conditions}]
-    data["cases"] = _each(data.get("cases"), _case)
+    cases = data.get("cases")
+    if not cases and conditions is not None:
+        cases = [{"case_id": "true", "logical_operator": operator, "conditions": conditions}]
+    data["cases"] = _each(cases, _case)
     return data
 
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xworkflow.domain.loading.findings import Findings
 from xworkflow.domain.loading.shapes import Object, as_object, optional_string, string_at
 from xworkflow.domain.schema import EdgeSpec
 from xworkflow.domain.values import JsonValue
 
+IdAt = Callable[[Object, str], str]
 
-def edges_of(path: str, items: list[JsonValue], findings: Findings) -> tuple[EdgeSpec, ...]:
+
+def edges_of(
+    items: list[JsonValue], findings: Findings, id_at: IdAt = string_at
+) -> tuple[EdgeSpec, ...]:
     """The edges that have a right shape; each of the others becomes a finding."""
-    return findings.each(path, items, lambda i, raw: edge_of(i, raw, findings.line_of(raw)))
+
+    def read(index: int, raw: JsonValue) -> EdgeSpec:
+        return edge_of(index, raw, findings.line_of(raw), id_at)
+
+    return findings.each("edges", items, read)
 
 
-def edge_of(index: int, raw: JsonValue, line: int | None) -> EdgeSpec:
+def edge_of(index: int, raw: JsonValue, line: int | None, id_at: IdAt = string_at) -> EdgeSpec:
     """One edge; one without an id gets ``edge_<index>``. Raises ShapeError."""
-    edge = as_object(raw, "edge")
+    edge = as_object(raw)
     return EdgeSpec(
         id=optional_string(edge, "id") or f"edge_{index}",
-        source=string_at(edge, "source"),
-        target=string_at(edge, "target"),
+        source=id_at(edge, "source"),
+        target=id_at(edge, "target"),
         source_handle=_handle(edge),
         line=line,
     )

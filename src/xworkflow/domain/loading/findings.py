@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
-from xworkflow.domain.loading.shapes import ShapeError
+from xworkflow.domain.loading.shapes import Object, ShapeError
 from xworkflow.domain.values import JsonValue
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Findings:
         self._found.append(finding(code, message, node=node, field=field, line=line))
 
     @contextmanager
-    def catching(self, path: str, at: JsonValue) -> Iterator[None]:
+    def catching(self, path: str, at: JsonValue) -> Generator[None]:
         """Report a wrong shape inside of the block as E001, and go on behind it."""
         try:
             yield
@@ -66,5 +66,5 @@ def _id_of(raw: JsonValue) -> str | None:
     """The node that a wrong object would have been; edges and variables have no node id."""
     if not isinstance(raw, dict) or "data" not in raw or "source" in raw:
         return None
-    node_id: JsonValue = raw.get("id")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    node_id = cast("Object", raw).get("id")
     return node_id if isinstance(node_id, str) else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from xworkflow.domain.loading.bodies import body_of, with_body
 from xworkflow.domain.loading.edges import edges_of
@@ -34,6 +35,8 @@ from xworkflow.domain.values import JsonValue
 
 SUPPORTED_VERSION: Final = "0.1.0"
 
+T = TypeVar("T")
+
 _MCP_ADDRESS: Final = {"stdio": "command", "http": "url"}
 """What a server of each transport cannot be reached without."""
 
@@ -49,7 +52,7 @@ def read_native(root: Object, findings: Findings, name: str) -> WorkflowSchema:
         version=_version(root, findings),
         name=name,
         nodes=findings.each("nodes", _required_list(root, "nodes", findings), read_node),
-        edges=edges_of("edges", _required_list(root, "edges", findings), findings),
+        edges=edges_of(_required_list(root, "edges", findings), findings),
         environment_variables=_section(root, "environment_variables", _environment, findings),
         conversation_variables=_section(root, "conversation_variables", _conversation, findings),
         error_handler=_error_handler(root, findings),
@@ -76,16 +79,18 @@ def _required_list(root: Object, key: str, findings: Findings) -> list[JsonValue
     return []
 
 
-def _section(root: Object, key: str, read: Any, findings: Findings) -> tuple[Any, ...]:
+def _section(
+    root: Object, key: str, read: Callable[[Object], T], findings: Findings
+) -> tuple[T, ...]:
     items: list[JsonValue] = []
     with findings.catching("", root):
         items = optional_list(root, key)
-    return findings.each(key, items, lambda _, raw: read(as_object(raw, "variable")))
+    return findings.each(key, items, lambda _, raw: read(as_object(raw)))
 
 
 def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
     del index
-    node = as_object(raw, "node")
+    node = as_object(raw)
     node_id, data = string_at(node, "id"), object_at(node, "data")
     node_type = string_at(data, "type")
     return NodeSpec(
@@ -136,17 +141,14 @@ def _mcp_servers(root: Object, findings: Findings) -> dict[str, Any]:
         servers = optional_object(root, "mcp_servers") or {}
     good: dict[str, Any] = {}
     for name, raw in servers.items():
-        with findings.catching("mcp_servers", raw):
-            good[name] = _mcp_server(as_object(raw, name), name)
+        with findings.catching(f"mcp_servers.{name}", raw):
+            good[name] = _mcp_server(as_object(raw))
     return good
 
 
-def _mcp_server(server: Object, name: str) -> Object:
-    try:
-        transport = string_at(server, "transport")
-        if transport not in _MCP_ADDRESS:
-            raise ShapeError("transport", f"must be stdio or http, not '{transport}'")
-        string_at(server, _MCP_ADDRESS[transport])
-    except ShapeError as error:
-        raise error.inside(name) from None
+def _mcp_server(server: Object) -> Object:
+    transport = string_at(server, "transport")
+    if transport not in _MCP_ADDRESS:
+        raise ShapeError("transport", f"must be stdio or http, not '{transport}'")
+    string_at(server, _MCP_ADDRESS[transport])
     return server

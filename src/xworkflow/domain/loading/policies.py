@@ -42,7 +42,7 @@ def timeout_of(data: Object, node: str, findings: Findings) -> float | None:
 def dify_strategy(data: Object, node: str, findings: Findings) -> ErrorStrategy | None:
     """``error_strategy`` as a plain text, with the defaults beside it."""
     drawn = data.get("error_strategy")
-    if drawn is None or drawn == "" or drawn == "none":
+    if drawn in (None, "", "none"):
         return None
     raw: JsonValue = drawn
     if isinstance(drawn, str):
@@ -81,9 +81,7 @@ def _dify_defaults(data: Object, node: str, findings: Findings) -> dict[str, Jso
     return defaults
 
 
-def _validated(
-    model: type[P], raw: JsonValue, key: str, node: str, findings: Findings
-) -> P | None:
+def _validated(model: type[P], raw: JsonValue, key: str, node: str, findings: Findings) -> P | None:
     try:
         return model.model_validate(raw, strict=True)
     except ValidationError as error:

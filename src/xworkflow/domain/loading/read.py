@@ -64,8 +64,8 @@ def dialect_of(root: Object) -> Dialect:
     """Which dialect a file is written in.
 
     With nodes or edges at the top it is native when it has a ``version``, whatever else is there
-    (the native dialect ignores ``app`` and ``kind``), and a bare Dify graph when it has none. Without
-    them, one of Dify's own keys makes it a Dify export.
+    (the native dialect ignores ``app`` and ``kind``), and a bare Dify graph when it has none.
+    Without them, one of Dify's own keys makes it a Dify export.
     """
     if "workflow" in root:
         return "dify"

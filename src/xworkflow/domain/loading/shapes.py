@@ -13,17 +13,17 @@ class ShapeError(ValueError):
     """Something is missing or has the wrong type; ``field`` is the path to it."""
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field} {problem}")
+        super().__init__(f"{field} {problem}" if field else f"it {problem}")
         self.field = field
         self.problem = problem
 
     def inside(self, path: str) -> ShapeError:
         """The same error, seen from further out."""
-        return ShapeError(f"{path}.{self.field}", self.problem)
+        return ShapeError(f"{path}.{self.field}" if self.field else path, self.problem)
 
 
-def as_object(value: JsonValue, field: str) -> Object:
-    """Raises ShapeError for anything but an object."""
+def as_object(value: JsonValue, field: str = "") -> Object:
+    """Raises ShapeError for anything but an object; no field means the place of the caller."""
     if not isinstance(value, dict):
         raise ShapeError(field, f"must be an object, not {kind_of(value)}")
     return cast("Object", value)
@@ -39,6 +39,12 @@ def list_at(raw: Object, key: str) -> list[JsonValue]:
 
 def string_at(raw: Object, key: str) -> str:
     return _as_string(_present(raw, key), key)
+
+
+def id_at(raw: Object, key: str) -> str:
+    """An id as Dify's files have it: a number, which who writes by hand leaves without quotes."""
+    value = _present(raw, key)
+    return str(value) if type(value) is int else _as_string(value, key)
 
 
 def optional_object(raw: Object, key: str) -> Object | None:

@@ -6,7 +6,7 @@ hold, texts, lists and objects with text keys. What is no such number stays the 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import re
 import tomllib
@@ -33,7 +33,9 @@ Format = Literal["yaml", "json", "toml"]
 _SUFFIXES: Mapping[str, Format] = MappingProxyType({"json": "json", "toml": "toml"})
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _DEEP_TABLE: Final = re.compile(
-    r"""^[ \t]*\[\[?(?:[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.){%d}""" % MAX_DEPTH, re.M
+    r"""^[ \t]*\[\[?(?:[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.)"""
+    f"{{{MAX_DEPTH}}}",
+    re.MULTILINE,
 )
 """A TOML table header of absurd depth: the standard parser walks all of it for every line below,
 so that 50 KB take ten seconds."""
@@ -131,29 +133,34 @@ def _checked(root: JsonValue) -> JsonValue:
         counted += len(container)
         if counted > MAX_VALUES:
             raise DslParseError(TOO_MANY)
-        items = container.items() if isinstance(container, dict) else enumerate(container)
-        for key, value in list(cast("Any", items)):
-            if isinstance(key, str):
-                _scalar(key)
+        for key, value in _items(container):
             if isinstance(value, (dict, list)):
-                todo.append((value, depth + 1))
-            elif not isinstance(value, str) or not value.isascii():
+                todo.append((cast("Any", value), depth + 1))
+            else:
                 container[key] = _scalar(value)
     return holder[0]
 
 
+def _items(container: Any) -> list[tuple[Any, JsonValue]]:  # noqa: ANN401 - a list or an object
+    if isinstance(container, list):
+        return list(enumerate(cast("list[Any]", container)))
+    for key in container:
+        _sound(key)
+    return list(container.items())
+
+
 def _scalar(value: Any) -> JsonValue:  # noqa: ANN401 - whatever a parser makes
-    convert = _CONVERT.get(type(value))
+    convert = _CONVERT.get(type(value))  # pyright: ignore[reportUnknownArgumentType]
     return value if convert is None else convert(value)
 
 
 def _sound(text: str) -> str:
-    if _SURROGATE.search(text):
+    if not text.isascii() and _SURROGATE.search(text):
         raise DslParseError("the text holds half of a surrogate pair")
     return text
 
 
-def _instant(value: datetime.datetime) -> str:
+def _instant(value: dt.datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
@@ -162,8 +169,8 @@ _CONVERT: Mapping[type, Callable[[Any], JsonValue]] = MappingProxyType(
         str: _sound,
         int: lambda value: integer(str(value)),
         float: lambda value: real(repr(value)),
-        datetime.datetime: _instant,
-        datetime.date: datetime.date.isoformat,
-        datetime.time: datetime.time.isoformat,
+        dt.datetime: _instant,
+        dt.date: dt.date.isoformat,
+        dt.time: dt.time.isoformat,
     }
 )

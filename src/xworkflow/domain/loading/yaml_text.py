@@ -7,6 +7,7 @@ without a limit, keeps no lines, and turns ``no``, ``010`` and ``12:30`` into so
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn, cast
 
 import yaml
@@ -34,8 +35,8 @@ _CONTAINER_TAGS: Final = frozenset({"!", f"{_CORE}map", f"{_CORE}seq"})
 
 _CONSTANTS: Final[dict[str, JsonValue]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),  # noqa: FBT003
-    **dict.fromkeys(("false", "False", "FALSE"), False),  # noqa: FBT003
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 # A plain scalar is a number only where YAML 1.1 (Dify's writer) and everyday sense agree: the
 # writer leaves the texts 1e5 and 0123456789 without quotes, and 010 or 1_000 mean many things.
@@ -53,7 +54,7 @@ def parse_yaml(text: str) -> tuple[JsonValue, dict[int, int]]:
         raise DslParseError("the text has too many YAML directives")
     builder = _Builder()
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in _events(text):
             builder.feed(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -63,6 +64,11 @@ def parse_yaml(text: str) -> tuple[JsonValue, dict[int, int]]:
     except yaml.YAMLError as error:
         raise DslParseError(str(error).partition("\n")[0]) from None
     return builder.root, builder.lines
+
+
+def _events(text: str) -> Iterable[yaml.Event]:
+    # its type stub leaves the result open
+    return cast("Any", yaml).parse(text, Loader=_LOADER)
 
 
 class _Frame:
@@ -79,7 +85,7 @@ class _Frame:
 
 
 class _Builder:
-    """Builds the value; ``values`` and ``characters`` count what is there once aliases are expanded."""
+    """Builds the value, and counts its values and characters as if aliases were expanded."""
 
     def __init__(self) -> None:
         self.root: JsonValue = None

@@ -1,4 +1,4 @@
-"""Validation: all that is wrong with a workflow, found before it is started (spec/graph.md 2). Pure."""
+"""Validation: all that is wrong with a workflow, found before it starts (spec/graph.md 2). Pure."""
 
 from xworkflow.engine.validation.validate import validate
 

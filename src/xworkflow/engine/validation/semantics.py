@@ -1,4 +1,7 @@
-"""Layer 3: what nodes say of themselves, and whether their edges fit. E201 to E304, E501, W2xx, W301."""
+"""Layer 3: what nodes say of themselves, and whether their edges fit.
+
+E201 to E304, E501, W201, W301.
+"""
 
 from __future__ import annotations
 

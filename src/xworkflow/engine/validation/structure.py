@@ -1,4 +1,7 @@
-"""Layer 1: are the parts there, do they have names, are their types known. E002 to E013, E050, W001."""
+"""Layer 1: are the parts there, do they have names, are their types known.
+
+E002 to E013, E050, W001.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ SUPPORTED_VERSION = "0.1.0"
 def check_structure(subject: Subject) -> Iterator[Diagnostic]:
     schema = subject.schema
     if schema.dialect == "native" and schema.version != SUPPORTED_VERSION:
-        text = f"unsupported version '{schema.version}'; there is {SUPPORTED_VERSION}"
+        text = f"Unsupported DSL version: {schema.version}, supported versions: {SUPPORTED_VERSION}"
         yield finding("E002", text, field="version")
     if not schema.nodes:
         yield finding("E003", "the workflow has no nodes", field="nodes")

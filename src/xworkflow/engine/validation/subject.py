@@ -56,7 +56,7 @@ class Subject:
         return _neighbours((edge.source, edge.target) for edge in self.edges)
 
     def runs_before(self, first: str, then: str) -> bool:
-        """Whether there is a way from one node to another. What hangs on a cycle passes: see E101."""
+        """Whether there is a way from one node to another; what hangs on a cycle passes (E101)."""
         bit = self._bits.get(first, 0)
         return bool(self._ancestors.get(then, bit) & bit)
 
@@ -66,8 +66,9 @@ class Subject:
 
     @cached_property
     def _ancestors(self) -> Mapping[str, int]:
-        """The ancestors of each node as a bit set: sets of names would need gigabytes for a chain of
-        10,000 nodes. Nodes in a cycle, or behind one, are missing.
+        """The ancestors of each node, as a bit set; nodes in a cycle, or behind one, are missing.
+
+        Sets of names would need gigabytes for a chain of 10,000 nodes.
         """
         edges = [(e.source, e.target) for e in self.edges if e.source != e.target]
         following = _neighbours((s, t) for s, t in edges if s in self.by_id and t in self.by_id)

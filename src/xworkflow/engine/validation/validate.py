@@ -48,7 +48,7 @@ def _findings(subject: Subject, limits: DslLimits | None) -> Iterator[Diagnostic
 
 
 def _lined(findings: Iterable[Diagnostic], subject: Subject) -> Iterator[Diagnostic]:
-    """The findings with the line of the file where it is known; what is wrong twice is said once."""
+    """The findings with their line in the file; what is wrong twice is said once."""
     seen: set[Diagnostic] = set()
     for found in findings:
         if found not in seen:
