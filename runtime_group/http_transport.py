@@ -1,8 +1,8 @@
 """The transport below the HTTP client: it connects only to addresses that were checked.
 
 A check of the name alone would leave a gap: the name may resolve to something else when the socket
-is opened (DNS rebinding). So the name is resolved here, each address is checked, and the socket goes
-to one of those very addresses; TLS still verifies the name.
+is opened (DNS rebinding). So the name is resolved here, each address is checked, and the socket
+goes to one of those very addresses; TLS still verifies the name.
 """
 
 from __future__ import annotations

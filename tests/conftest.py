@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import NoReturn
 
 import hypothesis
 import pytest
@@ -30,7 +31,7 @@ hypothesis.settings.register_profile("desk", deadline=None)
 hypothesis.settings.load_profile("ci" if IN_CI else "desk")
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """What a test needs is not there: a failure in CI, a skip with its reason at a desk."""
     if IN_CI:
         pytest.fail(reason)
@@ -39,26 +40,24 @@ def missing(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def temporal_binary() -> Path:
-    """The Temporal CLI. Getting it may take minutes, once per machine."""
+    """The Temporal CLI; a test does not wait while it is built: ``make binaries`` gets it."""
     try:
-        return asyncio.run(temporal_cli())
+        return asyncio.run(temporal_cli(install=False))
     except InfrastructureError as error:
-        missing(str(error))
-        raise
+        missing(f"{error}; `make binaries` gets it")
 
 
 @pytest.fixture(scope="session")
 def time_skipping_binary() -> Path:
-    """The time-skipping test server. Getting it may take half a minute, once per machine."""
+    """The time-skipping test server; ``make binaries`` gets it."""
     try:
-        return asyncio.run(time_skipping_server())
+        return asyncio.run(time_skipping_server(install=False))
     except InfrastructureError as error:
-        missing(str(error))
-        raise
+        missing(f"{error}; `make binaries` gets it")
 
 
 @pytest.fixture(scope="session")
-def temporal_server(temporal_binary: Path) -> Iterator[str]:
+def temporal_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of one dev server for the whole session, kept by a thread of its own.
 
     ``XWORKFLOW_TEST_ADDRESS`` names one that runs already.
@@ -67,6 +66,7 @@ def temporal_server(temporal_binary: Path) -> Iterator[str]:
     if given:
         yield given
         return
+    request.getfixturevalue("temporal_binary")
     address: Future[str] = Future()
     ended = threading.Event()
 

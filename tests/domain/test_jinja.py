@@ -192,6 +192,13 @@ def test_a_syntax_error_names_its_line() -> None:
     assert (problem.message, problem.line) == (message, 3)
 
 
+def test_half_a_surrogate_pair_is_an_error_and_no_crash() -> None:
+    with pytest.raises(NodeError, match="half a surrogate pair"):
+        render("\ud800", {}, "native", max_template_bytes=10)
+    for render_it in (native, dify):
+        assert render_it("{{ x }}", x="\ud800") == "\ufffd" * 3
+
+
 def test_a_good_template_has_no_syntax_error() -> None:
     assert syntax_error("{{ x|nofilter }}{% for i in x %}{% endfor %}") is None
 
@@ -210,10 +217,9 @@ def test_an_output_may_be_too_large_in_bytes() -> None:
 
 @pytest.mark.parametrize("dialect", BOTH)
 def test_an_output_is_stopped_while_it_grows(dialect: Dialect) -> None:
-    big = "x" * 1_000_000
-    template = "{% for i in s %}{{ big }}{{ big|upper }}{% endfor %}"
-    with pytest.raises(NodeError, match="Template output too large"):
-        render(template, {"s": "a" * 100_000, "big": big}, dialect)
+    template = "{% for i in s %}{{ big }}{% if not big|upper %}{% endif %}{% endfor %}"
+    with pytest.raises(NodeError, match=r"Template output too large \(max 50000, got more\)"):
+        render(template, {"s": "a" * 1_000, "big": "x" * 10_000}, dialect, max_output_bytes=50_000)
     with pytest.raises(NodeError, match=r"Template output too large \(max 9, got more\)"):
         render("{{ x }}", {"x": "a" * 1_000}, dialect, max_output_bytes=9)
 

@@ -114,6 +114,15 @@ async def test_an_error_names_every_place_with_its_reason(
     )
 
 
+async def test_nothing_is_installed_when_told_not_to(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    executable(tmp_path / "tools" / "go", FAKE_GO)
+    with pytest.raises(InfrastructureError, match="the Temporal CLI was not found"):
+        await temporal_cli({**environ, "COUNTER": str(tmp_path / "builds")}, install=False)
+    assert not (tmp_path / "builds").exists()
+
+
 async def test_a_cache_that_cannot_be_written_is_named(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def server_pid(used: EmbeddedServer) -> int:
 
 
 @asynccontextmanager
-async def another_process(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def another_process(folder: Path) -> AsyncGenerator[tuple[asyncio.subprocess.Process, str]]:
     """A second process that uses the server of ``folder``, and the address that it was given."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

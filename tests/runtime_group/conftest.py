@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -88,7 +89,8 @@ class Server:
                         self.send_header(name, value)
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(reply.body)
+                    with suppress(ConnectionError):  # the client may have left
+                        self.wfile.write(reply.body)
                 if reply.hang_up or not headers["content-length"]:
                     self.close_connection = True
 

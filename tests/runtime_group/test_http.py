@@ -7,14 +7,20 @@ import gzip
 import socket
 import threading
 from collections.abc import AsyncIterator
+from email import message_from_bytes
+from email.message import Message
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.runtime_group.conftest import Reply, Seen, Server
+from xworkflow.domain.pool import VariablePool
 from xworkflow.errors import NodeError
-from xworkflow.ports import HttpClient, HttpRequest
+from xworkflow.nodes.base import Node
+from xworkflow.nodes.http_data import HttpRequestData
+from xworkflow.nodes.http_request import HttpRequestNode
+from xworkflow.ports import HttpClient, HttpRequest, Ports, SandboxPool, TimeProvider
 from xworkflow.runtime_group.egress import Address, MetadataBlocked
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig, PooledHttpClient
 
@@ -442,3 +448,39 @@ async def test_a_client_taken_out_in_mid_request_ends_it_first(server: Server) -
     release.set()
     assert (await running).status_code == 200
     await provider.aclose()
+
+
+# --- a node on top of it
+
+
+async def test_a_drawn_request_arrives_as_drawn(client: PooledHttpClient, server: Server) -> None:
+    kind = HttpRequestNode()
+    data = kind.data_model.model_validate(
+        {
+            "method": "POST",
+            "url": f"{server.url}/{{{{#x.path#}}}}",
+            "params": [{"key": "q", "value": "{{#x.q#}}"}],
+            "body": {"type": "form_data", "data": [{"key": "k", "value": "é"}]},
+            "authorization": {"type": "basic_auth", "username": "u", "password": "p"},
+        }
+    )
+    drawn = Node("n", "http-request", "N", cast("HttpRequestData", data), "native")
+    values = VariablePool({"x": {"path": "a b", "q": "c&d"}})
+    lent = Ports(
+        sandbox=cast("SandboxPool", None),
+        http=client,
+        time=cast("TimeProvider", None),
+        idempotency_key="run/n/1",
+    )
+    result = await kind.execute(drawn, values, lent)
+    (seen,) = server.seen
+    assert result.outputs["body"] == "ok"
+    assert seen.path == "/a%20b?q=c%26d"
+    assert seen.headers["idempotency-key"] == "run/n/1"
+    assert seen.headers["authorization"] == "Basic dTpw"
+    parsed = message_from_bytes(
+        b"Content-Type: " + seen.headers["content-type"].encode() + b"\r\n\r\n" + seen.body
+    )
+    (part,) = cast("list[Message]", parsed.get_payload())
+    assert part.get_param("name", header="content-disposition") == "k"
+    assert cast("bytes", part.get_payload(decode=True)).decode() == "é"

@@ -39,11 +39,20 @@ def common(
     ] = False,
 ) -> None:
     """Options of every command."""
+    _set_sdk_log("INFO" if verbose else "ERROR")
     logging.basicConfig(
         level=logging.INFO if verbose else logging.CRITICAL,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
+
+
+def _set_sdk_log(level: str) -> None:
+    """The SDK's core logs by itself; under load it would flood the terminal with its warnings."""
+    from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+    log_filter = TelemetryFilter(core_level=level, other_level=level)
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(log_filter))))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

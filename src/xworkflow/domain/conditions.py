@@ -121,7 +121,7 @@ def evaluate_group(
     get: Lookup,
     dialect: Dialect,
 ) -> Verdict:
-    """``and``: the first verdict that is not true. ``or``: true, else the last mismatch or false."""
+    """``and``: the first verdict that is not true. ``or``: true, else a mismatch, else false."""
     return _combine(
         (evaluate_condition(condition, get, dialect) for condition in conditions), logical_operator
     )

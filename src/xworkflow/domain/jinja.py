@@ -11,25 +11,17 @@ shared one would hold a lock while it renders, and stay unusable after a panic o
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from minijinja import Environment, TemplateError
 
 from xworkflow.domain.native_style import nativise
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.template_printers import DifyPrinter, NativePrinter, PrintedTooMuch
 from xworkflow.domain.template_tokens import UnreadableTemplate, scan
-from xworkflow.domain.template_values import (
-    DifyList,
-    DifyObject,
-    NativeList,
-    NativeObject,
-    bare,
-    native_text,
-    view,
-)
+from xworkflow.domain.template_values import view
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeError
 
@@ -49,10 +41,6 @@ class SyntaxProblem(NamedTuple):
     line: int | None
 
 
-class _PrintedTooMuch(Exception):  # noqa: N818 - leaves this file as a NodeError
-    pass
-
-
 def render(  # noqa: PLR0913 - the limits are independent
     template: str,
     variables: Mapping[str, JsonValue],
@@ -70,11 +58,11 @@ def render(  # noqa: PLR0913 - the limits are independent
     _check_size("Template too large", template, max_template_bytes)
     source = _prepare(template, dialect)
     printable = min(_MAX_PRINTED, _PRINTED_PER_OUTPUT * (max_output_bytes or _MAX_PRINTED))
-    environment = _environment(dialect, fuel or MAX_FUEL, _counter(printable))
+    environment = _environment(dialect, fuel or MAX_FUEL, printable)
     views = {name: view(value, dialect) for name, value in variables.items() if name != "self"}
     try:
         text = environment.render_str(source, _NAME, **views)
-    except _PrintedTooMuch:
+    except PrintedTooMuch:
         limit = max_output_bytes or printable
         raise _error(f"Template output too large (max {limit}, got more)") from None
     except Exception as error:  # noqa: BLE001 - a view or filter may raise whatever Python does
@@ -89,6 +77,8 @@ def syntax_error(template: str) -> SyntaxProblem | None:
         Environment().undeclared_variables_in_str(template)
     except TemplateError as error:
         return SyntaxProblem(_first_line(error).replace("<string>", _NAME), error.line)
+    except UnicodeEncodeError:
+        return SyntaxProblem("syntax error: the text holds half a surrogate pair", None)
     return None
 
 
@@ -106,86 +96,29 @@ def _prepare(template: str, dialect: Dialect) -> str:
         return template
 
 
-def _environment(dialect: Dialect, fuel: int, count: Callable[[str], str]) -> Environment:
-    """An environment for one render; ``count`` sees each text that a value prints."""
-    if dialect == "native":
-        environment = Environment(
-            fuel=fuel,
-            pycompat=False,
-            finalizer=lambda value: _native_output(value, count),
-            filters={
-                "native_text": lambda text: count(native_text(json.loads(text))),
-                "native_join": lambda items, sep="": count(_join(json.loads(items), sep or "")),
-                "native_tojson": _no_tojson,
-            },
-        )
-        environment.remove_filter("urlencode")
-        return environment
-    return Environment(
+def _environment(dialect: Dialect, fuel: int, printable: int) -> Environment:
+    """An environment for one render that may print ``printable`` characters of values."""
+    if dialect == "dify":
+        printer = DifyPrinter(printable)
+        filters = {"tojson": printer.tojson}
+        return Environment(fuel=fuel, finalizer=printer.output, filters=filters)
+    native = NativePrinter(printable)
+    environment = Environment(
         fuel=fuel,
-        pycompat=True,
-        finalizer=lambda value: _dify_output(value, count),
-        filters={"tojson": lambda value, indent=None: count(_dify_json(value, indent))},
+        finalizer=native.output,
+        filters={
+            "native_text": native.text,
+            "native_join": native.join,
+            "native_tojson": native.no_tojson,
+        },
+        pycompat=False,
     )
-
-
-def _counter(limit: int) -> Callable[[str], str]:
-    """A function that passes texts on, and raises _PrintedTooMuch behind ``limit`` characters."""
-    left = limit
-
-    def count(text: str) -> str:
-        nonlocal left
-        left -= len(text)
-        if left < 0:
-            raise _PrintedTooMuch
-        return text
-
-    return count
-
-
-def _join(items: JsonValue, separator: str) -> str:
-    """``join`` of the native dialect: lists, an object's keys, a text's characters."""
-    if items is None:
-        return ""
-    if not isinstance(items, (list, dict, str)):
-        raise TypeError("invalid operation: cannot join value of type number or bool")
-    return separator.join(map(native_text, items))
-
-
-def _no_tojson(*_: object, **__: object) -> NoReturn:
-    raise LookupError("unknown filter: filter tojson is unknown")
-
-
-def _native_output(value: JsonValue, count: Callable[[str], str]) -> JsonValue:
-    """minijinja's own spelling; numbers it prints that way itself."""
-    if isinstance(value, str):
-        return count(value)
-    if isinstance(value, (bool, NativeList, NativeObject)) or value is None:
-        return count(native_text(bare(value)))
-    return NotImplemented
-
-
-def _dify_output(value: JsonValue, count: Callable[[str], str]) -> JsonValue:
-    """Python's own spelling; what minijinja prints that way itself is left to it."""
-    if isinstance(value, str):
-        return count(value)
-    if isinstance(value, (DifyList, DifyObject)):
-        return count(str(value))
-    if isinstance(value, float):
-        return repr(value)
-    return NotImplemented
-
-
-def _dify_json(value: JsonValue, indent: int | None) -> str:
-    """``tojson`` as Jinja2 has it: sorted keys, ASCII, safe inside HTML."""
-    text = json.dumps(bare(value), sort_keys=True, indent=indent)
-    for character in "<>&'":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    environment.remove_filter("urlencode")
+    return environment
 
 
 def _check_size(problem: str, text: str, limit: int | None) -> None:
-    if limit is not None and (size := len(text.encode())) > limit:
+    if limit is not None and (size := len(text.encode(errors="replace"))) > limit:
         raise _error(f"{problem} (max {limit}, got {size})")
 
 

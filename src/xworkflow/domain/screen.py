@@ -88,7 +88,7 @@ def _refuse_unless(condition: bool) -> None:
 class _Screening:
     """What is known after the parts read so far.
 
-    ``scopes`` holds, for each open ``for``, the names of its targets, and None for each open ``if``.
+    ``scopes`` holds the names of the targets of each open ``for``, and None for each open ``if``.
     """
 
     scopes: list[frozenset[str] | None] = field(default_factory=list[frozenset[str] | None])
@@ -157,8 +157,8 @@ def _is_variable(token: Token) -> bool:
 class _Expression:
     """Reads the tokens of one expression, and refuses what is not on the list.
 
-    It need not know the grammar: what minijinja cannot parse costs nothing. It has to see each token
-    in its role: after an operand (``operand`` is true) a bracket subscripts, else it groups.
+    It need not know the grammar: what minijinja cannot parse costs nothing. It has to see each
+    token in its role: after an operand (``_operand`` is true) a bracket subscripts, else it groups.
     """
 
     def __init__(self, tokens: tuple[Token, ...], loop_names: frozenset[str] | None) -> None:

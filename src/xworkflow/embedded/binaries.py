@@ -1,7 +1,7 @@
 """Finding the Temporal CLI and the time-skipping test server, or getting them once.
 
-Each binary has an ordered list of sources. A source answers with a path or says in one phrase why it
-cannot; when all of them fail the error names each with its reason.
+Each binary has an ordered list of sources. A source answers with a path or says in one phrase why
+it cannot; when all of them fail the error names each with its reason.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Source:
     get: Callable[[], Awaitable[Path]]
 
 
-async def temporal_cli(environ: Mapping[str, str] = os.environ) -> Path:
+async def temporal_cli(environ: Mapping[str, str] = os.environ, *, install: bool = True) -> Path:
     """The Temporal CLI, whose ``server start-dev`` is the embedded server.
 
-    May download or build for minutes, once. Raises InfrastructureError.
+    May download or build for minutes, once, unless told not to. Raises InfrastructureError.
     """
     cached = binary_dir(environ) / CLI
 
@@ -51,24 +51,30 @@ async def temporal_cli(environ: Mapping[str, str] = os.environ) -> Path:
             Source("`temporal` on PATH", on_path),
             _cache(cached),
         ),
-        installs=(
+        installs=()
+        if not install
+        else (
             Source("the SDK's own download", lambda: installers.download_cli(cached)),
             Source(installers.GO_COMMAND, lambda: installers.go_install(cached, environ)),
         ),
     )
 
 
-async def time_skipping_server(environ: Mapping[str, str] = os.environ) -> Path:
+async def time_skipping_server(
+    environ: Mapping[str, str] = os.environ, *, install: bool = True
+) -> Path:
     """The time-skipping test server, as the SDK's ``test_server_existing_path``.
 
-    May download for half a minute, once. Raises InfrastructureError.
+    May download for half a minute, once, unless told not to. Raises InfrastructureError.
     """
     cached = binary_dir(environ) / TEST_SERVER
     return await _first(
         "the time-skipping test server",
         cached,
         here=(_named_by("TEMPORAL_TEST_SERVER", environ), _cache(cached)),
-        installs=(
+        installs=()
+        if not install
+        else (
             Source(installers.MAVEN_ARTIFACT, lambda: installers.maven(cached, environ)),
             Source("the SDK's own download", lambda: installers.download_test_server(cached)),
         ),

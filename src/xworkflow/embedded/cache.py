@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
-    """``XWORKFLOW_CACHE`` itself, else ``xworkflow`` below the XDG cache home. May not exist yet."""
+    """``XWORKFLOW_CACHE`` itself, else ``xworkflow`` in the XDG cache home. May not exist yet."""
     own = environ.get("XWORKFLOW_CACHE")
     if own:
         return Path(own)

@@ -90,7 +90,7 @@ class DataDir:
 
 
 def default_data_dir() -> Path:
-    """Where this user's embedded server keeps its runs: XWORKFLOW_DATA, or the desktop's own place."""
+    """Where this user's embedded server keeps its runs: XWORKFLOW_DATA, or the XDG place."""
     named = os.environ.get("XWORKFLOW_DATA")
     if named:
         return Path(named)

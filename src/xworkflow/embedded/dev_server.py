@@ -15,8 +15,8 @@ HOST = "127.0.0.1"
 NAMESPACE = "default"
 RETENTION = timedelta(days=30)  # the dev server's own default is 24 hours
 
-# One history shard is polled 20 times a second at most by default, and four partitions per task queue
-# forward to one another at 10 a second: 10 activities in a row take 1,050 ms so, 100 ms tuned.
+# By default one history shard is polled 20 times a second at most, and four partitions per task
+# queue forward to one another at 10 a second: 10 activities in a row take 1,050 ms so, 100 ms tuned.
 DYNAMIC_CONFIG = (
     "history.transferProcessorMaxPollRPS=10000",
     "matching.numTaskqueueReadPartitions=1",
@@ -24,8 +24,8 @@ DYNAMIC_CONFIG = (
     "system.enableActivityEagerExecution=true",
 )
 # A server reads the namespace again every 2 s, and a run keeps the retention that was known when it
-# ended. The first server of a directory reads more often (1.6 % of a core), or the first runs of all
-# would be lost after 24 hours.
+# ended. The first server of a directory reads more often (1.6 % of a core), or the first runs of
+# all would be lost after 24 hours.
 _FIRST_REFRESH = timedelta(milliseconds=100)
 # a database file with SQLite's defaults costs a flush for each event
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")

@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -37,20 +36,33 @@ class Unavailable(Exception):  # noqa: N818 - an answer of a source, which never
 
 async def download_cli(target: Path) -> Path:
     """The CLI that the SDK knows how to download."""
-    return await _sdk_download(target, WorkflowEnvironment.start_local)
+
+    async def start(folder: str) -> WorkflowEnvironment:
+        # one of its other parameters has an unknown type
+        return await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType]
+            download_dest_dir=folder
+        )
+
+    return await _sdk_download(target, start)
 
 
 async def download_test_server(target: Path) -> Path:
     """The time-skipping server that the SDK knows how to download."""
-    return await _sdk_download(target, WorkflowEnvironment.start_time_skipping)
+
+    async def start(folder: str) -> WorkflowEnvironment:
+        return await WorkflowEnvironment.start_time_skipping(download_dest_dir=folder)
+
+    return await _sdk_download(target, start)
 
 
-async def _sdk_download(target: Path, start: Callable[..., Awaitable[Any]]) -> Path:
+async def _sdk_download(
+    target: Path, start: Callable[[str], Awaitable[WorkflowEnvironment]]
+) -> Path:
     # the SDK downloads only on the way to a start, so its server is started once and stopped
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         try:
             async with asyncio.timeout(DOWNLOAD_LIMIT_SECS):
-                environment = await start(download_dest_dir=folder)
+                environment = await start(folder)
         except TimeoutError:
             raise Unavailable(f"took longer than {DOWNLOAD_LIMIT_SECS:.0f} s") from None
         except RuntimeError as error:

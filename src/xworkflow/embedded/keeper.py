@@ -1,10 +1,10 @@
 """The keeper: a small process that owns one embedded server for as long as somebody uses it.
 
 Theory of operation. Each process that uses the server holds a shared lock on ``users.lock``; the
-keeper asks for the same lock alone, and the kernel grants it when the last user has let go, or died.
-Then the keeper stops the server. So a server neither dies under a second user when the first one
-ends, nor outlives them all, and no process id is ever judged. The server itself is tied to the keeper
-by the kernel (``tether``), in case the keeper is killed.
+keeper asks for the same lock alone, and the kernel grants it when the last user has let go, or
+died. Then the keeper stops the server. So a server neither dies under a second user when the first
+one ends, nor outlives them all, and no process id is ever judged. The server itself is tied to the
+keeper by the kernel (``tether``), in case the keeper is killed.
 
 Run as ``python -m xworkflow.embedded.keeper JOB``, with a Job as JSON. The program returns when its
 forked self holds ``keeper.lock``. It imports little: it is started while a user waits.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class FileLock:
 
 
 @asynccontextmanager
-async def exclusive(path: Path) -> AsyncIterator[None]:
+async def exclusive(path: Path) -> AsyncGenerator[None]:
     """Hold ``path`` alone for the length of a block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,11 @@ class EmbeddedServer:
 @asynccontextmanager
 async def start_server(
     data_dir: Path | None = None, *, ui: bool = False
-) -> AsyncIterator[EmbeddedServer]:
+) -> AsyncGenerator[EmbeddedServer]:
     """Use the server of a data directory; start it when nobody has.
 
-    Without a directory the server is this block's own and keeps nothing. The last user's block waits
-    until the server has stopped, unless it was told to stay. Raises InfrastructureError.
+    Without a directory the server is this block's own and keeps nothing. The last user's block
+    waits until the server has stopped, unless it was told to stay. Raises InfrastructureError.
     """
     data = DataDir(data_dir.resolve() if data_dir else Path(tempfile.mkdtemp(prefix="xworkflow-")))
     _make(data.folder)

@@ -1,8 +1,9 @@
 """Tie a program to the life of the process that started it: ``tether PARENT_PID PROGRAM ARGS…``.
 
 Run as a program, between a parent and its child: it asks the kernel for a SIGTERM when the parent
-ends, then becomes the program, with the same process id. A ``preexec_fn`` would do the same, but runs
-between fork and exec, where a parent with threads (every Temporal client has some) may deadlock.
+ends, then becomes the program, with the same process id. A ``preexec_fn`` would do the same, but
+runs between fork and exec, where a parent with threads (every Temporal client has some) may
+deadlock.
 
 Linux ties to the *thread* that started it. Elsewhere the program simply runs.
 """

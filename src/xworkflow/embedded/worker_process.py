@@ -1,7 +1,7 @@
 """A worker as a supervised child process of this one.
 
-The child prints a line that ends with ``worker ready`` on its standard output when it polls. When it ends without being asked
-it is started again; runs do not notice, they continue where they were.
+The child prints a line that ends with ``worker ready`` on its standard output when it polls. When
+it ends without being asked it is started again; runs do not notice, they continue where they were.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def worker_command(address: str, task_queue: str) -> list[str]:
 
 
 class WorkerProcess:
-    """Owns one child at a time. Made by ``start_worker``; ``restarts`` counts the crashes so far."""
+    """Owns one child at a time. Made by ``start_worker``; ``restarts`` counts its crashes."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self.restarts = 0
@@ -98,7 +98,7 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def start_worker(command: Sequence[str], *, log: Path) -> AsyncIterator[WorkerProcess]:
+async def start_worker(command: Sequence[str], *, log: Path) -> AsyncGenerator[WorkerProcess]:
     """Keep a worker (``worker_command``) running for the length of a block, ready from its start.
 
     Its standard error goes to ``log``. Raises InfrastructureError when the first child does not get

@@ -1,8 +1,9 @@
 """What a node type is: one file with its data model, its rules and its work.
 
 A new type subclasses ``InlineNode`` (pure and bounded: runs inside the workflow) or ``WorkNode``
-(everything else: runs in an activity, and reaches the world through ``Ports``). A type that decides
-node by node subclasses both and overrides ``place``: ``INLINE`` means ``run``, all else ``execute``.
+(everything else: runs in an activity, and reaches the world through ``Ports``). A type that
+decides it node by node subclasses both and overrides ``place``: inline nodes ``run``, all others
+``execute``.
 """
 
 from __future__ import annotations

@@ -96,7 +96,10 @@ def fine(name: str, schema: WorkflowSchema) -> Any:
         fine("a branch", branching(*BOTH)),
         fine("a request", http(headers=[{"key": "a", "value": "{{#start.x#}}"}])),
         fine("an old aggregator without variables", chain(node("v", "variable-assigner"))),
-        fine("answer only", graph(START, node("a", "answer", answer="hi"), edges=[edge("start", "a")])),
+        fine(
+            "answer only",
+            graph(START, node("a", "answer", answer="hi"), edges=[edge("start", "a")]),
+        ),
         fine(
             "an ancestor that is farther away than the shortest way (2.2, E403)",
             graph(
@@ -112,19 +115,42 @@ def fine(name: str, schema: WorkflowSchema) -> Any:
             chain(end=end_reading("sys", "query")),
         ),
         fine("a literal output of the start node", chain(end=end_reading("start", "sys.query"))),
-        fine("Dify input types", graph(
-            node("start", "start", variables=[{"variable": "x", "type": "paragraph"}]),
-            END, edges=[edge("start", "end")], dialect="dify")),
-        fine("a long selector in Dify", chain(end=end_reading("start", "x", "y", "z"), dialect="dify")),
+        fine(
+            "Dify input types",
+            graph(
+                node("start", "start", variables=[{"variable": "x", "type": "paragraph"}]),
+                END,
+                edges=[edge("start", "end")],
+                dialect="dify",
+            ),
+        ),
+        fine(
+            "a long selector in Dify",
+            chain(end=end_reading("start", "x", "y", "z"), dialect="dify"),
+        ),
         fine("a branch that just ends in Dify", branching(BOTH[0], dialect="dify")),
-        fine("answers in a row in Dify", graph(
-            START, node("a", "answer", answer="1"), node("b", "answer", answer="2"),
-            edges=[edge("start", "a"), edge("a", "b")], dialect="dify")),
-        fine("python3 in Dify", chain(node("c", "code", code="x", language="python3"), dialect="dify")),
-        fine("any version in Dify", WorkflowSchema.model_validate(
-            chain(dialect="dify").model_dump() | {"version": "0.6.0"})),
+        fine(
+            "answers in a row in Dify",
+            graph(
+                START,
+                node("a", "answer", answer="1"),
+                node("b", "answer", answer="2"),
+                edges=[edge("start", "a"), edge("a", "b")],
+                dialect="dify",
+            ),
+        ),
+        fine(
+            "python3 in Dify",
+            chain(node("c", "code", code="x", language="python3"), dialect="dify"),
+        ),
+        fine(
+            "any version in Dify",
+            WorkflowSchema.model_validate(
+                chain(dialect="dify").model_dump() | {"version": "0.6.0"}
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_sound_workflow_has_no_diagnostics(schema: WorkflowSchema) -> None:
     assert validate(schema) == Report()
 
@@ -140,36 +166,80 @@ LOST = node("lost", "code", code="x")
 @pytest.mark.parametrize(
     ("code_", "field", "schema"),
     [
-        one("E002", "version", WorkflowSchema(version="0.2.0", nodes=(START, END), edges=(edge("start", "end"),))),
+        one(
+            "E002",
+            "version",
+            WorkflowSchema(version="0.2.0", nodes=(START, END), edges=(edge("start", "end"),)),
+        ),
         one("E003", "nodes", WorkflowSchema()),
         one("E004", None, graph(END, edges=[])),
         one("E005", None, graph(START, node("two", "start"), END, edges=[edge("start", "end")])),
         one("E006", None, graph(START, edges=[])),
         one("E007", None, graph(START, END, END, edges=[edge("start", "end")])),
-        one("E008", "id", graph(START, node(" ", "end"), edges=[edge("start", " ")])
-            .model_copy(update={"nodes": (START, NodeSpec(id=" ", type="end", title="End"))})),
+        one(
+            "E008",
+            "id",
+            graph(START, node(" ", "end"), edges=[edge("start", " ")]).model_copy(
+                update={"nodes": (START, NodeSpec(id=" ", type="end", title="End"))}
+            ),
+        ),
         one("E009", "type", chain(node("x", "no-such-type"))),
         one("E009", "type", chain(node("t", "template", template="a"))),
         one("E050", "type", chain(node("x", "llm"))),
         one("E050", "type", chain(node("x", "plugin.mine"))),
         one("E050", "type", graph(node("t", "trigger-webhook"), END, edges=[edge("t", "end")])),
-        one("E010", "source", graph(START, END, edges=[edge("start", "end"), edge("ghost", "end")])),
-        one("E011", "target", graph(START, END, edges=[edge("start", "end"), edge("start", "ghost")])),
-        one("E012", None, graph(START, A, END, edges=[edge("start", "a"), edge("a", "a"), edge("a", "end")])),
+        one(
+            "E010", "source", graph(START, END, edges=[edge("start", "end"), edge("ghost", "end")])
+        ),
+        one(
+            "E011",
+            "target",
+            graph(START, END, edges=[edge("start", "end"), edge("start", "ghost")]),
+        ),
+        one(
+            "E012",
+            None,
+            graph(START, A, END, edges=[edge("start", "a"), edge("a", "a"), edge("a", "end")]),
+        ),
         one("E013", None, graph(START, END, edges=[edge("start", "end"), edge("start", "end")])),
         one("W001", "title", chain(NodeSpec(id="c", type="code", title=" ", data={"code": "x"}))),
-        one("E101", None, graph(START, A, B, END, edges=[
-            edge("start", "a"), edge("a", "b"), edge("b", "a"), edge("b", "end")])),
+        one(
+            "E101",
+            None,
+            graph(
+                START,
+                A,
+                B,
+                END,
+                edges=[edge("start", "a"), edge("a", "b"), edge("b", "a"), edge("b", "end")],
+            ),
+        ),
         one("E102", None, graph(START, END, LOST, edges=[edge("start", "end")])),
         one("W103", None, graph(START, END, LOST, edges=[edge("start", "end")], dialect="dify")),
-        one("W103", None, graph(START, END, node("lost", "llm"), edges=[edge("start", "end")], dialect="dify")),
+        one(
+            "W103",
+            None,
+            graph(START, END, node("lost", "llm"), edges=[edge("start", "end")], dialect="dify"),
+        ),
         one("W101", None, graph(START, END, A, edges=[edge("start", "end"), edge("end", "a")])),
-        one("E201", "variables[0].type", graph(
-            node("start", "start", variables=[{"variable": "x", "type": "text-input"}]),
-            END, edges=[edge("start", "end")])),
-        one("E203", "answer", graph(START, node("a", "answer", answer=" "), edges=[edge("start", "a")])),
+        one(
+            "E201",
+            "variables[0].type",
+            graph(
+                node("start", "start", variables=[{"variable": "x", "type": "text-input"}]),
+                END,
+                edges=[edge("start", "end")],
+            ),
+        ),
+        one(
+            "E203",
+            "answer",
+            graph(START, node("a", "answer", answer=" "), edges=[edge("start", "a")]),
+        ),
         one("E204", "cases", branching(BOTH[1], cases=[])),
-        one("E205", "cases[0].conditions", branching(*BOTH, cases=[case("a") | {"conditions": []}])),
+        one(
+            "E205", "cases[0].conditions", branching(*BOTH, cases=[case("a") | {"conditions": []}])
+        ),
         one("E206", "cases", branching(*BOTH, cases=[case("a"), case("a")])),
         one("E207", "code", code(code=" ")),
         one("E208", "language", code(language="ruby")),
@@ -183,34 +253,74 @@ LOST = node("lost", "code", code="x")
         one("E217", "answer", graph(START, node("a", "answer"), edges=[edge("start", "a")])),
         one("E217", "outputs[0].value_selector", chain(end=end_reading())),
         one("E217", "outputs[0].value_selector", chain(end=end_reading("start", "x", "deep"))),
-        one("E217", "cases[0].conditions[0].comparison_operator",
-            branching(*BOTH, cases=[case("a", comparison_operator="resembles")])),
+        one(
+            "E217",
+            "cases[0].conditions[0].comparison_operator",
+            branching(*BOTH, cases=[case("a", comparison_operator="resembles")]),
+        ),
         one("E217", "data", chain(node("a", "assigner"))),
-        one("E217", "write_mode", chain(node("a", "assigner", write_mode="shred",
-            assigned_variable_selector=["conversation", "v"]))),
+        one(
+            "E217",
+            "write_mode",
+            chain(
+                node(
+                    "a",
+                    "assigner",
+                    write_mode="shred",
+                    assigned_variable_selector=["conversation", "v"],
+                )
+            ),
+        ),
         one("E301", None, branching(BOTH[0])),
         one("E302", None, branching(BOTH[1])),
         one("E303", "source_handle", graph(START, END, edges=[edge("start", "end", "left")])),
-        one("E303", "source_handle", graph(START, A, END, edges=[
-            edge("start", "a"), edge("a", "end"), edge("a", "end", "fail-branch")])),
+        one(
+            "E303",
+            "source_handle",
+            graph(
+                START,
+                A,
+                END,
+                edges=[edge("start", "a"), edge("a", "end"), edge("a", "end", "fail-branch")],
+            ),
+        ),
         one("E304", "source_handle", branching(*BOTH, edge("if", "end", "b"))),
         one("E304", "source_handle", branching(*BOTH, edge("if", "end", "fail-branch"))),
         one("W301", "source_handle", branching(*BOTH, edge("if", "end"))),
         one("E402", "outputs[0].value_selector", chain(end=end_reading("ghost", "x"))),
         one("E402", "outputs[0].value_selector", chain(end=end_reading("x"))),
-        one("E402", "value", chain(node("a", "assigner", items=[
-            {"variable_selector": ["conversation", "v"], "operation": "over-write", "value": ["ghost", "x"]},
-        ]))),
+        one(
+            "E402",
+            "value",
+            chain(
+                node(
+                    "a",
+                    "assigner",
+                    items=[
+                        {
+                            "variable_selector": ["conversation", "v"],
+                            "operation": "over-write",
+                            "value": ["ghost", "x"],
+                        },
+                    ],
+                )
+            ),
+        ),
         one("E403", "outputs[0].value_selector", chain(end=end_reading("end", "x"))),
-        one("E403", "outputs[0].value_selector", graph(
-            START, A, end_reading("a", "r"), edges=[edge("start", "a"), edge("start", "end")])),
+        one(
+            "E403",
+            "outputs[0].value_selector",
+            graph(
+                START, A, end_reading("a", "r"), edges=[edge("start", "a"), edge("start", "end")]
+            ),
+        ),
         one("E501", "template", template("{% if %}")),
         one("E502", "url", http(url="http://{{#host#}}")),
         one("E502", "headers[0].value", http(headers=[{"key": "a", "value": "{{#x#}}"}])),
         one("E502", "params[0].value", http(params=[{"key": "a", "value": "{{#x#}}"}])),
         one("W502", "url", http(url="http://{{#ghost.host#}}")),
     ],
-)  # fmt: skip
+)
 def test_a_faulty_workflow_yields_exactly_its_diagnostic(
     code_: str, field: str | None, schema: WorkflowSchema
 ) -> None:
@@ -227,15 +337,23 @@ def test_a_faulty_workflow_yields_exactly_its_diagnostic(
     ("expected", "schema"),
     [
         # what cannot be reached has edges that cannot be taken
-        ({"E102", "W102"}, graph(START, END, LOST, edges=[edge("start", "end"), edge("lost", "end")])),
+        (
+            {"E102", "W102"},
+            graph(START, END, LOST, edges=[edge("start", "end"), edge("lost", "end")]),
+        ),
         # an edge to the start node comes from a cycle or from nowhere
-        ({"E104", "E101"}, graph(START, A, END, edges=[
-            edge("start", "a"), edge("a", "start"), edge("a", "end")])),
+        (
+            {"E104", "E101"},
+            graph(START, A, END, edges=[edge("start", "a"), edge("a", "start"), edge("a", "end")]),
+        ),
         # an end that cannot be reached is both
         ({"E103", "E102"}, graph(START, A, END, edges=[edge("start", "a")])),
-        ({"E102", "W401"}, graph(START, LOST, end_reading("lost", "r"), edges=[edge("start", "end")])),
+        (
+            {"E102", "W401"},
+            graph(START, LOST, end_reading("lost", "r"), edges=[edge("start", "end")]),
+        ),
     ],
-)  # fmt: skip
+)
 def test_faults_that_never_come_alone_come_with_their_cause(
     expected: set[str], schema: WorkflowSchema
 ) -> None:
@@ -244,17 +362,22 @@ def test_faults_that_never_come_alone_come_with_their_cause(
 
 def test_all_findings_are_collected_at_once() -> None:
     schema = graph(
-        START, node("a", "no-such-type"), node("h", "http-request", method="get"),
+        START,
+        node("a", "no-such-type"),
+        node("h", "http-request", method="get"),
         edges=[edge("start", "a"), edge("a", "h")],
-    )  # fmt: skip
+    )
     assert set(codes(validate(schema))) == {"E006", "E009", "E217"}
 
 
 def test_a_cycle_is_told_by_its_path() -> None:
     schema = graph(
-        START, A, B, END,
+        START,
+        A,
+        B,
+        END,
         edges=[edge("start", "a"), edge("a", "b"), edge("b", "a"), edge("b", "end")],
-    )  # fmt: skip
+    )
     assert validate(schema).diagnostics[0].message == "cycle: a -> b -> a"
 
 
@@ -293,28 +416,36 @@ def test_a_type_with_a_registered_executor_is_accepted() -> None:
 def test_a_fail_branch_is_legal_where_the_strategy_says_so() -> None:
     risky = A.model_copy(update={"error_strategy": ErrorStrategy(type="fail-branch")})
     schema = graph(
-        START, risky, END,
+        START,
+        risky,
+        END,
         edges=[edge("start", "a"), edge("a", "end"), edge("a", "end", "fail-branch")],
-    )  # fmt: skip
+    )
     assert validate(schema) == Report()
 
 
 def test_bodies_are_not_looked_into() -> None:
     inner = NodeSpec(id="inner", type="no-such-type", parent_id="it")
     schema = graph(
-        START, node("it", "iteration"), inner, END,
+        START,
+        node("it", "iteration"),
+        inner,
+        END,
         edges=[edge("start", "it"), edge("it", "end"), edge("inner", "inner")],
         dialect="dify",
-    )  # fmt: skip
+    )
     assert codes(validate(schema)) == ["E050"]
 
 
 def test_leftovers_of_a_dify_export_are_only_warnings() -> None:
     schema = graph(
-        START, END, node("lost", "http-request", method="?"), node("lost2", "no-such-type"),
+        START,
+        END,
+        node("lost", "http-request", method="?"),
+        node("lost2", "no-such-type"),
         edges=[edge("start", "end"), edge("lost", "lost2")],
         dialect="dify",
-    )  # fmt: skip
+    )
     report = validate(schema)
     assert codes(report) == ["W103", "W103"]
     assert report.is_valid
@@ -339,11 +470,23 @@ LIMITS = DslLimits(2, 1, 5, 200, 1)
         ("E021", graph(START, END, edges=[edge("start", "end"), edge("end", "start")])),
         ("E022", graph(START, node("much-longer", "end"), edges=[edge("start", "much-longer")])),
         ("E023", graph(START, node("end", "end", note="x" * 201), edges=[edge("start", "end")])),
-        ("E024", graph(START, node("end", "end", sub_graph={"nodes": [{"subGraph": {}}]}), edges=[])),
-        ("E024", graph(START, END, edges=[], error_handler=ErrorHandler(
-            sub_graph=SubGraph(nodes=(node("n", "loop", sub_graph={}),), edges=())))),
+        (
+            "E024",
+            graph(START, node("end", "end", sub_graph={"nodes": [{"subGraph": {}}]}), edges=[]),
+        ),
+        (
+            "E024",
+            graph(
+                START,
+                END,
+                edges=[],
+                error_handler=ErrorHandler(
+                    sub_graph=SubGraph(nodes=(node("n", "loop", sub_graph={}),), edges=())
+                ),
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_size_over_its_limit_is_refused_only_where_there_are_limits(
     code_: str, schema: WorkflowSchema
 ) -> None:
@@ -354,7 +497,10 @@ def test_a_size_over_its_limit_is_refused_only_where_there_are_limits(
 
 def test_a_policy_may_let_cycles_pass() -> None:
     schema = graph(
-        START, A, B, END,
+        START,
+        A,
+        B,
+        END,
         edges=[edge("start", "a"), edge("a", "b"), edge("b", "a"), edge("b", "end")],
-    )  # fmt: skip
+    )
     assert validate(schema, limits=DslLimits(enable_cycle_detection=False)) == Report()

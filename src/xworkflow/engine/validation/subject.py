@@ -105,9 +105,13 @@ class Subject:
     def line(self, found: Diagnostic) -> int | None:
         """Where in the file the node or edge of a finding stands."""
         if found.edge_id is not None:
-            return next((edge.line for edge in self.edges if edge.id == found.edge_id), None)
+            return self._edge_lines.get(found.edge_id)
         node = self.by_id.get(found.node_id) if found.node_id is not None else None
         return node.line if node is not None else None
+
+    @cached_property
+    def _edge_lines(self) -> Mapping[str, int | None]:
+        return {edge.id: edge.line for edge in self.edges}
 
     @cached_property
     def _names(self) -> frozenset[str]:

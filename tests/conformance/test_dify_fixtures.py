@@ -1,0 +1,105 @@
+"""Dify's own fixtures give what Dify's tests expect of them (outputs; event order comes later)."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xworkflow.client.connection import connect
+from xworkflow.client.runner import WorkflowRunner
+from xworkflow.client.status import Completed, ExecutionStatus
+from xworkflow.domain.loading import load
+from xworkflow.domain.wire import MockNode
+from xworkflow.runtime_group.group import RuntimeGroup
+from xworkflow.testing.cases import same_json
+from xworkflow.worker import build_worker
+
+pytestmark = [pytest.mark.temporal, pytest.mark.conformance]
+
+FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "dify" / "fixtures"
+RUNNABLE = (
+    "simple_passthrough_workflow",
+    "conditional_hello_branching_workflow",
+    "builder_restricted_code_increment",
+    "builder_restricted_template_greeting",
+    "dual_switch_variable_aggregator_workflow",
+)
+
+
+def expected(name: str) -> list[dict[str, Any]]:
+    """The cases of one fixture; a rule over values becomes a case for each value."""
+    if not FIXTURES.is_dir():
+        return []
+    table = tomllib.loads((FIXTURES / "expected.toml").read_text("utf-8"))[name]
+    cases = [case for case in table["case"] if case["status"] == "succeeded"]
+    return [case for given in cases for case in _unfolded(name, given)]
+
+
+def _unfolded(name: str, case: dict[str, Any]) -> list[dict[str, Any]]:
+    if "values" not in case:
+        return [case]
+    return [
+        {**case, "inputs": {"query": value}, "outputs": {_output(name, value): value}}
+        for value in case["values"]
+    ]
+
+
+def _output(name: str, value: str) -> str:
+    """The fixture's rule, as its ``rule`` key says it in words."""
+    if name == "simple_passthrough_workflow":
+        return "query"
+    return "true" if "hello" in value else "false"
+
+
+CASES = [
+    pytest.param(name, case, id=f"{name}-{number}")
+    for name in RUNNABLE
+    for number, case in enumerate(expected(name))
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(temporal_server: str) -> dict[int, ExecutionStatus]:
+    """Every case, run once on one worker; keyed by the case object's identity."""
+
+    async def run() -> dict[int, ExecutionStatus]:
+        client, group = await connect(temporal_server), RuntimeGroup.default()
+        try:
+            async with build_worker(client, group, queue="dify-fixtures"):
+                done: dict[int, ExecutionStatus] = {}
+                for param in CASES:
+                    name, case = param.values
+                    done[id(case)] = await _run(client, str(name), case)  # pyright: ignore[reportArgumentType]
+                return done
+        finally:
+            await group.aclose()
+
+    async def _run(client: Any, name: str, case: dict[str, Any]) -> ExecutionStatus:
+        schema = load((FIXTURES / f"{name}.yml").read_bytes(), "yaml", name=name)
+        mocks = {k: MockNode(outputs=v) for k, v in case.get("mocks", {}).items()}
+        builder = WorkflowRunner.builder(schema).user_inputs(case.get("inputs", {}))
+        builder.mock_nodes(mocks).client(client, task_queue="dify-fixtures")
+        return await (await builder.run()).wait()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_a_fixture_of_dify_gives_the_outputs_that_its_tests_expect(
+    name: str, case: dict[str, Any], outcomes: dict[int, ExecutionStatus]
+) -> None:
+    status = outcomes[id(case)]
+    assert isinstance(status, Completed), (name, status)
+    if case["match"] == "exact":
+        assert same_json(status.outputs, case["outputs"])
+    else:
+        assert all(same_json(status.outputs[k], v) for k, v in case["outputs"].items())
+
+
+def test_the_fixtures_are_there(shared: Path) -> None:
+    assert (shared / "dify" / "fixtures" / "expected.toml").is_file()
+    assert len(CASES) > 40

@@ -1,0 +1,122 @@
+"""Small graphs, drawn in a line or two. Names follow the node types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xworkflow.domain.schema import (
+    EdgeSpec,
+    ErrorHandler,
+    ErrorStrategy,
+    NodeSpec,
+    RetryConfig,
+    SubGraph,
+    WorkflowSchema,
+)
+
+PLUS_ONE = "function main({ n }) { return { n: n + 1 } }"
+SPIN = "function main({ n }) { const end = Date.now() + 1300; while (Date.now() < end) {} return { n } }"
+SPIN_FOR_EVER = "function main() { while (true) {} }"
+
+
+def node(  # noqa: PLR0913 - the parts of a node, each with its default
+    id_: str,
+    type_: str,
+    *,
+    title: str | None = None,
+    retry: RetryConfig | None = None,
+    strategy: ErrorStrategy | None = None,
+    timeout_secs: float | None = None,
+    **data: Any,
+) -> NodeSpec:
+    """A node; its data get the type and the title as a loaded file has them."""
+    shown = id_.title() if title is None else title
+    return NodeSpec(
+        id=id_,
+        type=type_,
+        title=shown,
+        data={"type": type_, "title": shown, **data},
+        retry_config=retry,
+        error_strategy=strategy,
+        timeout_secs=timeout_secs,
+    )
+
+
+def start(*variables: str) -> NodeSpec:
+    """The start node ``start`` with plain inputs."""
+    return node("start", "start", variables=[{"variable": name} for name in variables])
+
+
+def code(id_: str, of: str = "start.n", *, script: str = PLUS_ONE, **parts: Any) -> NodeSpec:
+    """JavaScript that gets ``n`` and gives ``n``."""
+    return node(id_, "code", code=script, variables=[_bound("n", of)], **parts)
+
+
+def text(id_: str, template: str, **parts: Any) -> NodeSpec:
+    """A template over ``v``; pass ``of="node.variable"`` to bind it."""
+    of = parts.pop("of", None)
+    variables = [] if of is None else [_bound("v", of)]
+    return node(id_, "template-transform", template=template, variables=variables, **parts)
+
+
+def http(id_: str, url: str, **parts: Any) -> NodeSpec:
+    """A GET request."""
+    return node(id_, "http-request", **({"method": "GET", "url": url} | parts))
+
+
+def choice(id_: str, of: str, equals: str, case: str = "yes") -> NodeSpec:
+    """An if-else with one case (and ``false``)."""
+    condition = {"variable_selector": of.split("."), "comparison_operator": "is", "value": equals}
+    cases = [{"case_id": case, "logical_operator": "and", "conditions": [condition]}]
+    return node(id_, "if-else", cases=cases)
+
+
+def first_of(id_: str, *of: str) -> NodeSpec:
+    return node(id_, "variable-aggregator", variables=[selector.split(".") for selector in of])
+
+
+def end(**outputs: str) -> NodeSpec:
+    """The end node ``end``; each output names what it shows."""
+    return node("end", "end", outputs=[_bound(name, of) for name, of in outputs.items()])
+
+
+def edges(*drawn: str) -> tuple[EdgeSpec, ...]:
+    """Edges from texts: ``"a > b"``, or ``"a:handle > b"``."""
+    found: list[EdgeSpec] = []
+    for index, line in enumerate(drawn):
+        source, target = line.split(" > ")
+        source, _, handle = source.partition(":")
+        found.append(
+            EdgeSpec(id=f"e{index}", source=source, target=target, source_handle=handle or None)
+        )
+    return tuple(found)
+
+
+def chained(nodes: Sequence[NodeSpec]) -> tuple[EdgeSpec, ...]:
+    return edges(*(f"{a.id} > {b.id}" for a, b in zip(nodes, nodes[1:], strict=False)))
+
+
+def chain(name: str, *nodes: NodeSpec, handler: ErrorHandler | None = None) -> WorkflowSchema:
+    """Nodes one after another."""
+    return WorkflowSchema(name=name, nodes=nodes, edges=chained(nodes), error_handler=handler)
+
+
+def graph(name: str, nodes: Sequence[NodeSpec], *drawn: str) -> WorkflowSchema:
+    return WorkflowSchema(name=name, nodes=tuple(nodes), edges=edges(*drawn))
+
+
+def handler(mode: Any, *nodes: NodeSpec) -> ErrorHandler:
+    """An error handler of nodes one after another."""
+    return ErrorHandler(sub_graph=SubGraph(nodes=nodes, edges=chained(nodes)), mode=mode)
+
+
+def retries(count: int, interval_ms: int, **more: Any) -> RetryConfig:
+    return RetryConfig(max_retries=count, retry_interval=interval_ms, **more)
+
+
+FAIL_BRANCH = ErrorStrategy(type="fail-branch")
+
+
+def _bound(name: str, of: str) -> dict[str, Any]:
+    return {"variable": name, "value_selector": of.split(".")}

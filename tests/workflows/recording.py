@@ -1,0 +1,54 @@
+"""Records the events that ``GraphWorkflow`` emits itself, to hold a reader's against them.
+
+Works with unsandboxed workers of this process alone. Every replay records again: one that emits
+something else under the same number is caught here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from xworkflow.domain.commands import Emit
+from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.engine.driver import Effect
+from xworkflow.workflows.shell import Shell
+
+
+@dataclass
+class Recording:
+    """Events by execution id, in the order of their numbers."""
+
+    emitted: dict[str, dict[int, GraphEngineEvent]] = field(
+        default_factory=lambda: defaultdict[str, dict[int, GraphEngineEvent]](dict)
+    )
+    replayed: int = 0
+
+    def note(self, execution_id: str, event: GraphEngineEvent) -> None:
+        known = self.emitted[execution_id].setdefault(event.seq, event)
+        if known is not event:
+            self.replayed += 1
+            assert known == event, "a replay emits other events than the run did"
+
+    def of(self, execution_id: str) -> list[GraphEngineEvent]:
+        found = self.emitted[execution_id]
+        return [found[seq] for seq in sorted(found)]
+
+
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch) -> Recording:
+    """Listens at the one place through which a shell's effects go."""
+    recording = Recording()
+    perform: Any = Shell._perform
+
+    def listening(self: Shell, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Emit):
+                recording.note(self.context.execution_id, effect.event)
+        perform(self, effects)
+
+    monkeypatch.setattr(Shell, "_perform", listening)
+    return recording
