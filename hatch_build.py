@@ -1,9 +1,9 @@
 """Give the rooms at the root of the repository their import names.
 
-``workflows/``, ``activities/``, ``runtime_group/`` and ``worker.py`` are real folders and a real file
-at the top level, and are imported as ``xworkflow.workflows`` and so on. A wheel gets them by
-``force_include``; an editable install gets git-ignored links below ``src/xworkflow``, which
-checkers, pytest and Temporal's workflow sandbox follow like plain folders.
+``workflows/``, ``activities/`` and ``runtime_group/`` are real folders at the top level, and
+``worker.py`` is a real file there; they are imported as ``xworkflow.workflows`` and so on. A wheel
+gets them by ``force_include``; an editable install gets git-ignored links below ``src/xworkflow``,
+which checkers, pytest and Temporal's workflow sandbox follow like plain folders.
 """
 
 from __future__ import annotations

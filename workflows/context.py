@@ -16,7 +16,7 @@ class TemporalTimeProvider:
         return self.now_millis() // 1000
 
     def now_millis(self) -> int:
-        return round(workflow.now().timestamp() * 1000)
+        return workflow.time_ns() // 1_000_000  # whole, as a reader of the history counts
 
     def elapsed_secs(self, since: int) -> int:
         return max(0, self.now_timestamp() - since)

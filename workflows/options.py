@@ -19,13 +19,22 @@ engine's attempts follow its ``retry_config``."""
 
 ONCE: Final = RetryPolicy(maximum_attempts=1)
 
-REGION_TIMEOUT: Final = timedelta(seconds=2)
-"""A region stops by itself after less than a second; this ends one whose process is stalled."""
+_REGION_SHARE: Final = 0.7
 
 _GRACE = timedelta(seconds=5)
 """The activity enforces its node's limit itself, and names it; Temporal's timeout is the backstop."""
 
+_DEFAULT_TASK_TIMEOUT = timedelta(seconds=10)
 _NO_LIMIT = timedelta(hours=24)
+
+
+def region_timeout(task_timeout: timedelta | None) -> timedelta:
+    """What ends a region whose process is stalled; by itself it stops after less than a second.
+
+    A workflow task that lasts longer than 80 % of its timeout is continued by another, and a replay
+    may give the workflow the time of the later one: so a region ends before.
+    """
+    return (task_timeout or _DEFAULT_TASK_TIMEOUT) * _REGION_SHARE
 
 
 def start_to_close(timeout_secs: float | None, config: EngineConfig) -> timedelta:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -60,10 +60,11 @@ from xworkflow.workflows.context import context_of
 from xworkflow.workflows.options import (
     LOST_WORKER_RETRY,
     ONCE,
-    REGION_TIMEOUT,
+    region_timeout,
     start_to_close,
 )
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _TIMERS, _NODES, _HANDLER, _STOP, _REGION = range(5)
 
 
@@ -157,7 +158,9 @@ class Shell:
             or info.get_current_history_size() > options.continue_as_new_after_bytes
         )
         if long and not self.driver.state.draining:
-            self._perform(self._feed(DrainRequested(self._now())))
+            # the run's own time: after a region the workflow's clock shows when that ended, which a
+            # reader of the history does not know
+            self._perform(self._feed(DrainRequested(self.driver.state.now)))
 
     def _stop(self) -> list[Effect]:
         return self._feed(AbortRequested(self._now(), "cancelled"))
@@ -248,7 +251,7 @@ class Shell:
             task,
             activity_id=f"region-{self._regions}",
             result_type=RegionReport,
-            start_to_close_timeout=REGION_TIMEOUT,
+            schedule_to_close_timeout=region_timeout(workflow.info().task_timeout),
             retry_policy=ONCE,
         )
         handle.add_done_callback(lambda done: self._region_ended(starts, done, admit=admit))
@@ -369,5 +372,6 @@ def _report_of(done: asyncio.Future[NodeReport], at: int) -> NodeReport:
 
 
 def _started_at() -> int:
-    return round(workflow.info().start_time.timestamp() * 1000)
+    """When the first workflow task began: a wait for the first worker is no activity of the run."""
+    return (workflow.info().start_time - _EPOCH) // timedelta(milliseconds=1)
 

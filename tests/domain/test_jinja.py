@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from xworkflow.domain.jinja import render, syntax_error
+from xworkflow.domain.native_style import nativise
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.template_tokens import UnreadableTemplate, scan
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeError
 
@@ -71,7 +73,9 @@ def test_the_native_dialect_prints_like_minijinja(value: JsonValue, printed: str
         ("{{ 'abc'|join('-') }}|{{ {'a': 1}|join }}|{{ u|join }}", "a-b-c|a|"),
         ("{{ true ~ none ~ 2.0 ~ 'x' ~ [1, true] }}", "truenone2.0x[1, true]"),
         ("{{true~true}}", "truetrue"),
+        ("{{ none|join(',') }}|{{ 'x' ~ -1 }}", "|x-1"),
         ("{{ 1 + 2 ~ 'x' }}", None),
+        ("{{ 5|join }}", None),
         ("{{ 6 / 2 ~ 'x' ~ 2 * 3 }}", "3.0x6"),
         ("{{ x.b[0] ~ (u or true) ~ u|default(false) ~ u }}", "truetruefalse"),
         ("{{ x.b|first ~ x['b']|length }}", "true1"),
@@ -135,6 +139,7 @@ def test_a_key_wins_over_a_method_of_its_name() -> None:
         ("{{ 'ab'.upper() }} {{ 'a b'.split() }}", "AB ['a', 'b']"),
         ("{% for k, v in o.items() %}{{ k }}={{ v.z }}{% endfor %}", "b=1"),
         ("{{ o.get('b').z }} {{ o.get('c', 5) }} {{ o.keys() }} {{ x.index('a') }}", "1 5 ['b'] 1"),
+        ("{{ o.values() }} {{ x.count('a') }}", "[{'z': 1}] 1"),
         ("{{ o|tojson }}", '{"b": {"z": 1}}'),
     ],
 )
@@ -144,6 +149,20 @@ def test_the_dify_dialect_prints_like_python(template: str, printed: str) -> Non
 
 def test_tojson_of_dify_sorts_keys_and_is_safe_in_html() -> None:
     assert dify("{{ x|tojson }}", x={"b": "中<", "a": 1}) == r'{"a": 1, "b": "\u4e2d\u003c"}'
+
+
+@pytest.mark.parametrize("template", ["{{ ) ~ ( }}", "{{ x) ~ (y }}", "{{ ~ }}", "{{ x ~ }}"])
+def test_rewriting_survives_what_minijinja_refuses(template: str) -> None:
+    assert nativise(template, scan(template)).startswith("{{")
+    assert "parse error" in failure(template)
+
+
+def test_what_only_minijinja_can_read_prints_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_: str) -> NoReturn:
+        raise UnreadableTemplate
+
+    monkeypatch.setattr("xworkflow.domain.jinja.scan", unreadable)
+    assert native("{{ 'unseen' }} {{ true ~ 1 }}") == "unseen True1"
 
 
 def test_views_behave_like_the_values_they_show() -> None:

@@ -132,13 +132,11 @@ def graphs(draw: st.DrawFn, failing: Failing = "any", max_nodes: int = 9) -> Gra
         names.append("leftover")
         strategies["leftover"] = "none"
         edges.append(Edge("leftover", draw(st.sampled_from(names[1:-1]))))
-    nodes = tuple(
-        draw(_nodes(name, strategies[name], [e for e in edges if e.source == name], failing))
-        for name in names
-    )
-    start = replace(nodes[0], is_output=False, inline=True, retry=None)
-    start = replace(start, attempts=(replace(start.attempts[0], failure=None, excepted=False),))
-    return Graph((start, *nodes[1:]), tuple(edges), dialect)
+    out_edges = {name: [e for e in edges if e.source == name] for name in names}
+    start = draw(_nodes("start", "none", out_edges["start"], "never"))
+    start = replace(start, is_output=False, inline=True)
+    others = (draw(_nodes(n, strategies[n], out_edges[n], failing)) for n in names[1:])
+    return Graph((start, *others), tuple(edges), dialect)
 
 
 def _strategies(failing: Failing) -> st.SearchStrategy[Strategy]:

@@ -70,8 +70,8 @@ def oracle(operator: str, actual: Any, expected: Any) -> bool | None:
         table = {"equal": a == b, "not_equal": a != b, "greater_than": a > b, "less_than": a < b,
                  "greater_or_equal": a >= b, "less_or_equal": a <= b}  # fmt: skip
         return table[operator]
-    several: Any = expected if isinstance(expected, list) else [expected] * (type(expected) is str)
-    options = [wanted(item) for item in several]
+    several = cast("list[Any]", expected if isinstance(expected, list) else [expected])
+    options = [wanted(item) for item in several if isinstance(expected, (list, str))]
     if isinstance(actual, list):
         found = elements(cast("list[Any]", actual))
         contains = wanted(expected) in found

@@ -16,6 +16,7 @@ from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import MockNode
 from xworkflow.runtime_group.group import RuntimeGroup
@@ -36,6 +37,7 @@ class Bench:
         inputs: dict[str, Any] | None = None,
         *,
         mocks: dict[str, MockNode] | None = None,
+        config: EngineConfig | None = None,
         execution_id: str | None = None,
         **options: Any,
     ) -> WorkflowHandle:
@@ -45,6 +47,8 @@ class Bench:
             context.execution_id = execution_id
         builder = WorkflowRunner.builder(schema).context(context).user_inputs(inputs or {})
         builder.mock_nodes(mocks or {}).options(**options)
+        if config is not None:
+            builder.config(config)
         return await builder.client(self.client, task_queue=self.queue).run()
 
     @asynccontextmanager

@@ -113,7 +113,6 @@ class HistoryFeed:
     async def _execution_started(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_started_event_attributes
         self.run_input = await self._decode(attributes.input.payloads, RunInput)
-        self._started_at = _millis(event.event_time)
         try:
             compiled = compiled_of(self.run_input)
         except CompileError:
@@ -135,12 +134,14 @@ class HistoryFeed:
             return
         if not self._begun:
             self._begun = True
+            self._started_at = self._task.at
             self._begin(self.run_input)
         batch = self._arrivals[: self._task.taken]
         self._arrivals = self._arrivals[self._task.taken :]
-        self._feed_batch(
-            [a.fact(self._task.at) for a in sorted(batch, key=lambda a: (a.rank, a.index))]
-        )
+        if batch:
+            self._feed_batch(
+                [a.fact(self._task.at) for a in sorted(batch, key=lambda a: (a.rank, a.index))]
+            )
 
     def _begin(self, run: RunInput) -> None:
         if run.state is not None:
@@ -149,8 +150,6 @@ class HistoryFeed:
             self._feed(RunStarted(self._started_at))
 
     def _feed_batch(self, facts: Sequence[Fact]) -> None:
-        if not facts:
-            return
         self._drain_if_long()
         for fact in facts:
             self._feed(fact)
@@ -164,7 +163,7 @@ class HistoryFeed:
             or self._task.history_bytes > options.continue_as_new_after_bytes
         )
         if long and not self.driver.state.draining:
-            self._feed(DrainRequested(self._task.at))
+            self._feed(DrainRequested(self.driver.state.now))
 
     def _feed(self, fact: Fact) -> None:
         assert self.driver is not None  # noqa: S101
@@ -211,15 +210,18 @@ class HistoryFeed:
         if attributes.marker_name != _MARKER or self.driver is None:
             return
         if attributes.HasField("failure"):
-            return  # a region that was lost brings no facts: its nodes run as activities
-        report = await self._decode(attributes.details["result"].payloads, RegionReport)
+            report = RegionReport()  # it was lost: its nodes run as activities
+        else:
+            report = await self._decode(attributes.details["result"].payloads, RegionReport)
+        facts: list[Fact] = []
         if report.admission is not None:
             if report.admission.policy is not None:
                 self.driver.apply_policy(report.admission.policy)
             if not report.admission.granted:
                 return
-            self._feed_batch([RunStarted(self._started_at)])
-        self._feed_batch([fact_of(f.node, f.attempt, f.report) for f in report.finished])
+            facts.append(RunStarted(self._started_at))
+        facts += [fact_of(f.node, f.attempt, f.report) for f in report.finished]
+        self._feed_batch(facts)
 
     # ---- activities
 
@@ -345,7 +347,7 @@ def _innermost(failure: Failure) -> str:
 
 
 def _millis(time: Timestamp) -> int:
-    return round(time.ToMicroseconds() / 1000)
+    return time.ToMilliseconds()
 
 
 __all__ = ["Closed", "HistoryFeed"]

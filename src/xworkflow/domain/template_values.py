@@ -72,11 +72,8 @@ class _View:
     def __getitem__(self, key: Any) -> JsonValue:
         return view(self._value[key], self._dialect)
 
-    def __contains__(self, item: object) -> bool:
-        return (item._value if isinstance(item, _View) else item) in self._value  # noqa: SLF001
-
     def __eq__(self, other: object) -> bool:
-        return bool(self._value == (other._value if isinstance(other, _View) else other))  # noqa: SLF001
+        return bool(self._value == bare(other))
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -16,7 +16,7 @@ NAMESPACE = "default"
 RETENTION = timedelta(days=30)  # the dev server's own default is 24 hours
 
 # By default one history shard is polled 20 times a second at most, and four partitions per task
-# queue forward to one another at 10 a second: 10 activities in a row take 1,050 ms so, 100 ms tuned.
+# queue forward to one another at 10 a second: 10 activities in a row take 1,050 ms, tuned 100 ms.
 DYNAMIC_CONFIG = (
     "history.transferProcessorMaxPollRPS=10000",
     "matching.numTaskqueueReadPartitions=1",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, Final, Self
+
+_POLL_SECS: Final = 0.02  # how soon a server notices that it is closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,8 @@ class MockResponse:
     """One entry of ``mock_server``: what it matches, and what it answers.
 
     ``path`` is exact and includes the query string; ``match_body`` is searched as a regular
-    expression; ``expect`` is how often the entry serves before the next one that matches.
+    expression; ``expect`` is how often the entry serves before the next one that matches. The answer
+    waits for ``delay_secs`` first, or until the server is closed.
     """
 
     method: str
@@ -26,6 +30,7 @@ class MockResponse:
     match_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     match_body: str | None = None
     expect: int | None = None
+    delay_secs: float = 0.0
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MockResponse:
@@ -62,10 +67,13 @@ class MockServer:
         self._responses = responses
         self._served = [0] * len(responses)
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self.requests: list[ReceivedRequest] = []
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.mock = self
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(_POLL_SECS,), daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -76,6 +84,7 @@ class MockServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -94,11 +103,21 @@ class MockServer:
             self._served[chosen] += 1
             return self._responses[chosen]
 
+    def wait(self, secs: float) -> None:
+        """Wait as long as an answer takes; ends early when the server is closed."""
+        if secs > 0:
+            self._closing.wait(secs)
+
 
 class _Server(ThreadingHTTPServer):
     mock: MockServer
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away before its answer is nothing to report."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -119,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.mock.answer(
             ReceivedRequest(self.command, self.path, headers, body)
         )
+        self.server.mock.wait(answer.delay_secs)
         payload = answer.response_body.encode()
         self.send_response(answer.response_status)
         for name, value in answer.response_headers.items():
