@@ -18,7 +18,7 @@ from xworkflow.nodes.base import Node, NodeData, Values, WorkNode
 from xworkflow.nodes.registry import NodeRegistry
 from xworkflow.ports import Ports
 
-LAWS = settings(deadline=None, max_examples=150)
+LAWS = settings(deadline=None, max_examples=int(__import__("os").environ.get("N", "150")), phases=[__import__("hypothesis").Phase.generate])
 
 Failing = Literal["never", "tolerated", "any"]
 """Which failures a graph may hold: none, those that a strategy or a retry absorbs, or all."""

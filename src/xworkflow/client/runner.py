@@ -27,7 +27,7 @@ from xworkflow.domain.wire import (
     Variables,
     task_queue,
 )
-from xworkflow.engine.validation import validate
+from xworkflow.engine.validation import validated
 from xworkflow.errors import InfrastructureError, InputError, ValidationFailed
 from xworkflow.nodes.start import check_inputs, start_variables
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
@@ -105,7 +105,7 @@ class WorkflowRunnerBuilder:
     def validate(self) -> Report:
         """All diagnostics of the workflow."""
         policy = self._context.security_policy() if self._context is not None else None
-        return validate(
+        return validated(
             self._schema,
             mocked=frozenset(self._mocks),
             foreign=frozenset(self._foreign()),

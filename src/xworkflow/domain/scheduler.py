@@ -18,7 +18,8 @@ Resumed            a drained run goes on
 =================  =====================================================================
 
 After each fact every ready node is started, up to the concurrency limit (5.3). Facts about attempts
-that are not running (late, repeated, of a failed run) change nothing. Section numbers are those of
+that are not running (late, repeated, of a failed run) change nothing, and do not move the run's clock
+either: a reader of a history sees some that the workflow never did. Section numbers are those of
 spec/graph.md.
 """
 
@@ -67,7 +68,6 @@ _EDGE_PENDING, _EDGE_TAKEN, _EDGE_SKIPPED = EdgePhase.PENDING, EdgePhase.TAKEN, 
 def decide(plan: Plan, state: RunState, fact: Fact) -> tuple[RunState, list[Command]]:
     """Take one fact in. Pure; never raises for any fact (a wrong one changes nothing)."""
     turn = _Turn(plan, state)
-    turn.see(fact.at)
     _HANDLERS[type(fact)](turn, fact)
     turn.schedule()
     return turn.freeze(), turn.commands
@@ -160,19 +160,24 @@ class _Turn:
 
     # ---- start and end of the run
 
-    def start(self, _fact: RunStarted) -> None:
-        if self.phase != "new":
-            return
+    def start(self, fact: RunStarted) -> None:
+        if self.phase == "new":
+            self.begin(fact.at)
+            self.enqueue(self.plan.root, -1)
+
+    def begin(self, at: int) -> None:
+        self.see(at)
         self.phase = "running"
         self.started_at = self.now
         self.emit(events.graph_run_started())
-        self.enqueue(self.plan.root, -1)
 
-    def drain(self, _fact: DrainRequested) -> None:
+    def drain(self, fact: DrainRequested) -> None:
+        self.see(fact.at)
         self.draining = self.phase == "running"
 
-    def resume(self, _fact: Resumed) -> None:
+    def resume(self, fact: Resumed) -> None:
         """Go on in a new history: the waits of the old one are started again with what is left."""
+        self.see(fact.at)
         self.draining = False
         for key, run in self.running.items():
             if run.due_at is not None:
@@ -180,8 +185,11 @@ class _Turn:
                 self.commands.append(StartTimer(int(key), run.attempt, left))
 
     def abort(self, fact: AbortRequested) -> None:
+        if self.phase == "new":
+            self.begin(fact.at)  # it waits for its admission, and never starts a node
         if self.phase != "running":
             return
+        self.see(fact.at)
         reason = fact.reason or "aborted by command"
         self.emit(events.graph_run_aborted(reason, self.outputs))
         self.fail(f"Workflow aborted: {reason}", "Aborted")
@@ -210,6 +218,7 @@ class _Turn:
     def handler_finished(self, fact: HandlerFinished) -> None:
         if self.phase != "handling" or self.failure is None or self.plan.error_handler is None:
             return
+        self.see(fact.at)
         if fact.error is None:
             self.emit(events.error_handler_succeeded(fact.outputs))
         else:
@@ -235,7 +244,7 @@ class _Turn:
     # ---- one node
 
     def succeeded(self, fact: NodeSucceeded) -> None:
-        run = self.take_running(fact.node, fact.attempt)
+        run = self.take_running(fact)
         if run is None:
             return
         node, result = self.plan.nodes[fact.node], fact.result
@@ -250,7 +259,7 @@ class _Turn:
         self.advance(node, result.edge_source_handle)
 
     def failed(self, fact: NodeFailed) -> None:
-        run = self.take_running(fact.node, fact.attempt)
+        run = self.take_running(fact)
         if run is None:
             return
         node, failure = self.plan.nodes[fact.node], fact.failure
@@ -280,6 +289,7 @@ class _Turn:
         run = self.running.get(str(fact.node))
         if run is None or not run.waiting or run.attempt != fact.attempt:
             return
+        self.see(fact.at)
         self.running = self.running.set(str(fact.node), replace(run, due_at=None))
         self.commands.append(StartNode(fact.node, run.attempt, run.execution_id))
 
@@ -295,12 +305,13 @@ class _Turn:
         self.emit(events.node_run_exception(node, run.execution_id, failure))
         self.advance(node, FAIL_BRANCH if strategy.type == FAIL_BRANCH else None)
 
-    def take_running(self, index: int, attempt: int) -> Running | None:
+    def take_running(self, fact: NodeSucceeded | NodeFailed) -> Running | None:
         """Take a node out of what runs; None for an attempt that nobody waits for."""
-        run = self.running.get(str(index))
-        if run is None or run.waiting or run.attempt != attempt:
+        run = self.running.get(str(fact.node))
+        if run is None or run.waiting or run.attempt != fact.attempt:
             return None
-        self.running = self.running.without(str(index))
+        self.see(fact.at)
+        self.running = self.running.without(str(fact.node))
         return run
 
     def write(self, node: PlanNode, result: NodeRunResult) -> None:

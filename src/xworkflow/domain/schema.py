@@ -31,10 +31,10 @@ class RetryConfig(_Frozen):
     """The engine's own attempts of one node (6.3). Intervals are milliseconds."""
 
     max_retries: int = 0
-    retry_interval: int = 0
+    retry_interval: int = Field(default=0, ge=0)
     backoff_strategy: Literal["fixed", "exponential", "exponential_with_jitter"] = "fixed"
     backoff_multiplier: float = 2.0
-    max_retry_interval: int = 60_000
+    max_retry_interval: int = Field(default=60_000, ge=0)
     retry_on_retryable_only: bool = True
 
 

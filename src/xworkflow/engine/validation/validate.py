@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from xworkflow.domain.diagnostics import Diagnostic, Report
 from xworkflow.domain.quota import DslLimits
@@ -55,3 +57,35 @@ def _lined(findings: Iterable[Diagnostic], subject: Subject) -> Iterator[Diagnos
             seen.add(found)
             line = found.line if found.line is not None else subject.line(found)
             yield found.model_copy(update={"line": line})
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a report depends on; the schema counts by its hash."""
+
+    schema_hash: str
+    mocked: frozenset[str]
+    foreign: frozenset[str]
+    limits: DslLimits | None
+    schema: WorkflowSchema = field(compare=False, repr=False)
+
+
+@lru_cache(maxsize=256)
+def _answer(question: _Question) -> Report:
+    return validate(
+        question.schema,
+        mocked=question.mocked,
+        foreign=question.foreign,
+        limits=question.limits,
+    )
+
+
+def validated(
+    schema: WorkflowSchema,
+    *,
+    mocked: frozenset[str] = frozenset(),
+    foreign: frozenset[str] = frozenset(),
+    limits: DslLimits | None = None,
+) -> Report:
+    """As ``validate`` with the built-in types; a workflow that is started again is not walked again."""
+    return _answer(_Question(schema.hash, mocked, foreign, limits, schema))
