@@ -37,7 +37,8 @@ PASSED_THROUGH = (
 
 
 def workflow_runner(*, sandboxed: bool) -> WorkflowRunner:
-    """Temporal's workflow sandbox costs half of a run; tests and CI run with it, workers without."""
+    """Temporal's workflow sandbox costs half of a run; tests and CI run with it, workers
+    without."""
     if not sandboxed:
         return UnsandboxedWorkflowRunner()
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
@@ -79,4 +80,3 @@ if __name__ == "__main__":
     import xworkflow.worker
 
     xworkflow.worker.main(sys.argv[1:])
-

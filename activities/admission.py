@@ -8,7 +8,8 @@ from xworkflow.runtime_group.group import RuntimeGroup
 
 
 async def admit(group: RuntimeGroup, execution_id: str) -> Admission:
-    """Never waits: granted with the policy as data, or refused with the reason. Idempotent by run."""
+    """Never waits: granted with the policy as data, or refused with the reason. Idempotent by
+    run."""
     governor = group.resource_governor
     if governor is not None and group.group_id is not None:
         try:

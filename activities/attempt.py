@@ -8,16 +8,22 @@ import time
 
 from pydantic import ValidationError
 
-from xworkflow.context import WorkflowContext
+from xworkflow.context import WorkflowContext, alive_context
 from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.values import JsonValue
-from xworkflow.domain.wire import NodeReport, NodeTask
+from xworkflow.domain.wire import HANDLER_SUFFIX, NodeReport, NodeTask, activity_id
 from xworkflow.errors import MisuseError, NodeError, NodeFailure
 from xworkflow.nodes.base import CrossedValues, InlineNode, Node, WorkNode
+from xworkflow.nodes.crossed_pool import CrossedPool
 from xworkflow.nodes.executors import BuiltInExecutor
-from xworkflow.ports import Ports, TimeProvider
-from xworkflow.providers import FakeTimeProvider, RealIdGenerator, RealTimeProvider
+from xworkflow.ports import IdGenerator, Ports, TimeProvider
+from xworkflow.providers import (
+    FakeIdGenerator,
+    FakeTimeProvider,
+    RealIdGenerator,
+    RealTimeProvider,
+)
 from xworkflow.runtime_group.group import RuntimeGroup
 
 _log = logging.getLogger("xworkflow.node")
@@ -25,8 +31,9 @@ _log = logging.getLogger("xworkflow.node")
 
 async def attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
     """Run one attempt, and report how it ended. Failures are data; only cancellation is raised."""
+    limit = asyncio.timeout(task.timeout_secs)
     try:
-        async with asyncio.timeout(task.timeout_secs) as limit:
+        async with limit:
             result = await _execute(group, task)
     except TimeoutError:
         if not limit.expired():
@@ -37,7 +44,7 @@ async def attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
         return _failed(error.failure)
     except MisuseError as error:
         return _failed(NodeFailure.of_kind("config_error", str(error)))
-    except Exception as error:  # a fault of ours or of a plugin: it fails its node, nothing else
+    except Exception as error:  # noqa: BLE001 - a fault of ours or of a plugin: it fails its node, nothing else
         _log.exception("node %s of run %s", task.node_id, task.execution_id)
         return _failed(NodeFailure(code="internal_error", text=f"Internal error: {error!r}"))
     return NodeReport(at=_now(), result=result)
@@ -47,7 +54,7 @@ async def _execute(group: RuntimeGroup, task: NodeTask) -> NodeRunResult:
     executor = group.node_executor_registry.get(task.node_type)
     if not isinstance(executor, BuiltInExecutor):
         context = _context(group, task)
-        return await executor.execute(task.node_id, task.data, _crossed_pool(task), context)
+        return await executor.execute(task.node_id, task.data, _pool(task), context)
     node_type = executor.node_type
     try:
         data = node_type.data_model.model_validate(task.data)
@@ -75,27 +82,34 @@ def _time(task: NodeTask) -> TimeProvider:
     return FakeTimeProvider(task.fixed_timestamp)
 
 
+def _ids(task: NodeTask) -> IdGenerator:
+    """Fake ids of an executor's own: the run's count is in the workflow."""
+    if task.fake_id_prefix is None:
+        return RealIdGenerator()
+    return FakeIdGenerator(f"{task.fake_id_prefix}-{activity_id(task.node_id, task.attempt)}")
+
+
 def _context(group: RuntimeGroup, task: NodeTask) -> WorkflowContext:
-    """The run's context as an executor sees it: the live group, and the run's own ids."""
-    clock = _time(task)
-    return WorkflowContext(
+    """The run's context as an executor sees it: the live group, and what is the run's own."""
+    context = WorkflowContext(
         runtime_group=group,
         execution_id=task.execution_id,
         workflow_id=task.execution_id,
-        start_time=clock.now_timestamp(),
-        time_provider=clock,
-        id_generator=RealIdGenerator(),
+        start_time=task.start_time,
+        time_provider=_time(task),
+        id_generator=_ids(task),
         strict_template=task.strict_template,
+        idempotency_key=task.idempotency_key,
     )
+    alive = alive_context(task.execution_id.removesuffix(f"/{HANDLER_SUFFIX}"))
+    return context if alive is None else context.lent_by(alive)
 
 
-def _crossed_pool(task: NodeTask) -> VariablePool:
+def _pool(task: NodeTask) -> VariablePool:
+    """A snapshot for an executor that reads all; for others what their configuration names."""
     if task.pool is not None:
         return VariablePool(task.pool)
-    pool = VariablePool()
-    for crossed in task.values:
-        pool = pool.set(crossed.selector, crossed.value)
-    return pool
+    return CrossedPool({crossed.selector: crossed.value for crossed in task.values})
 
 
 def _failed(failure: NodeFailure) -> NodeReport:
@@ -108,5 +122,3 @@ def _now() -> int:
 
 def _seconds(value: float | None) -> JsonValue:
     return int(value) if value is not None and value == int(value) else value
-
-

@@ -1,9 +1,9 @@
 """A local region: many pure nodes carried in one local activity, by the same ``decide``.
 
-A region is a slice: after 200 ms or 256 KB of results it starts nothing more, and what has not ended
-after 800 ms is given up and runs again as a regular activity with its full limits. All of it is pure,
-so doing it again is harmless. (While a long local activity runs, a workflow answers no query and sees
-no cancel; so it must not be long.)
+A region is a slice: after 200 ms or 256 KB of results it starts nothing more, and what has not
+ended after 800 ms is given up and runs again as a regular activity with its full limits. All of it
+is pure, so doing it again is harmless. (While a long local activity runs, a workflow answers no
+query and sees no cancel; so it must not be long.)
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Region:
             # with every node an activity there is nothing for a region to do
             if admission.granted and not self._driver.compiled.options.all_activities:
                 self._take(self._driver.feed(RunStarted(int(time.time() * 1000))))
-        self._waiting.extend(StartNode(s.node, s.attempt, s.execution_id) for s in self._task.starts)
+        self._waiting.extend(
+            StartNode(s.node, s.attempt, s.execution_id) for s in self._task.starts
+        )
         try:
             await self._run()
         finally:
@@ -92,10 +94,7 @@ class Region:
 
     def _take(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if (
-                isinstance(effect, StartNode)
-                and self._driver.placement(effect) is Placement.LOCAL
-            ):
+            if isinstance(effect, StartNode) and self._driver.placement(effect) is Placement.LOCAL:
                 self._waiting.append(effect)
 
     async def _give_up(self) -> tuple[int, ...]:
@@ -110,6 +109,3 @@ class Region:
 def without_plan(task: RegionTask) -> RegionReport:
     """The report of a process that does not have the plan: everything runs as activities."""
     return RegionReport(unfinished=tuple(start.node for start in task.starts))
-
-
-

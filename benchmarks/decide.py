@@ -3,7 +3,8 @@
     python benchmarks/decide.py [--rounds 5]
 
 A chain is one node after another; a fan is one node, then N side by side, then one join. The times
-are those of the pure core alone: no driver, no Temporal. They must not grow with the number of nodes.
+are those of the pure core alone: no driver, no Temporal. They must not grow with the number of
+nodes.
 """
 
 from __future__ import annotations

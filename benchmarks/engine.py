@@ -1,15 +1,17 @@
-"""The engine against hand-written Temporal workflows that do the same: ratios, alternating, one run.
+"""The engine against hand-written Temporal workflows that do the same: ratios, alternating, one
+run.
 
     python benchmarks/engine.py [--rounds 30] [--address HOST:PORT]
 
-Machines are noisy, so quote the medians of the ratios, not single times. ``--address`` names a server
-to use; without one an embedded server is started, in memory.
+Machines are noisy, so quote the medians of the ratios, not single times. ``--address`` names a
+server to use; without one an embedded server is started, in memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import time
 import uuid
@@ -109,7 +111,7 @@ def chain(name: str, make: Callable[[int], NodeSpec], count: int = 10) -> Workfl
     nodes = (start, *middle, NodeSpec(id="end", type="end", data={"outputs": outputs}))
     edges = tuple(
         EdgeSpec(id=f"e{i}", source=a.id, target=b.id)
-        for i, (a, b) in enumerate(zip(nodes, nodes[1:], strict=False))
+        for i, (a, b) in enumerate(itertools.pairwise(nodes))
     )
     return WorkflowSchema(name=name, nodes=nodes, edges=edges)
 

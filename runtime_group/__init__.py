@@ -1,4 +1,5 @@
-"""What many runs share in one worker process: pools, registries, limits (the seed's RuntimeGroup)."""
+"""What many runs share in one worker process: pools, registries, limits (the seed's
+RuntimeGroup)."""
 
 from xworkflow.runtime_group.group import (
     ResourceGroup,

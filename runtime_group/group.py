@@ -1,7 +1,7 @@
 """``RuntimeGroup``: what many runs share, as the seed draws it. Long-lived; closed by its owner.
 
-Immutable as a record (a changed group is another object that shares the rest), alive in its parts: the
-same pool, registries and client serve every run of the group.
+Immutable as a record (a changed group is another object that shares the rest), alive in its parts:
+the same pool, registries and client serve every run of the group.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
@@ -18,13 +19,14 @@ from xworkflow.ports import (
     AuditLogger,
     CredentialProvider,
     HttpClient,
-    IdGenerator,
+    MemoryProvider,
     Ports,
     ResourceGovernor,
     SandboxPool,
     TemplateFunction,
     TimeProvider,
 )
+from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
 from xworkflow.runtime_group.sandbox import DefaultSandboxPool
@@ -50,7 +52,8 @@ class RuntimeGroup:
     """Shared configuration and resources of many runs. Compared by identity.
 
     ``node_placement="activity"`` makes every node but pure control flow a regular activity, so that
-    all of them show in the Web UI.
+    all of them show in the Web UI. ``file_directory`` is the one place on disk that files of runs may
+    be in; workers on several machines need it shared.
     """
 
     group_id: str | None = None
@@ -60,6 +63,7 @@ class RuntimeGroup:
     template_functions: Mapping[str, TemplateFunction] = field(default_factory=lambda: _NO_FUNCTIONS)
     sandbox_pool: SandboxPool = field(default_factory=DefaultSandboxPool)
     http_client_provider: HttpClientProvider = field(default_factory=HttpClientProvider)
+    memory_provider: MemoryProvider | None = None
     resource_group: ResourceGroup | None = None
     quota: ResourceQuota = field(default_factory=ResourceQuota)
     security_level: SecurityLevel = SecurityLevel.STANDARD
@@ -68,6 +72,7 @@ class RuntimeGroup:
     resource_governor: ResourceGovernor | None = None
     audit_logger: AuditLogger | None = None
     node_placement: NodePlacement = "auto"
+    file_directory: Path | None = None
 
     @classmethod
     def default(cls) -> RuntimeGroup:
@@ -92,6 +97,15 @@ class RuntimeGroup:
         """Another group with some parts changed; all other parts are the same objects."""
         return replace(self, **changes)
 
+    def of_tenant(self, tenant: ResourceGroup) -> RuntimeGroup:
+        """Another group that has a tenant's id, name, level and quota (spec/runtime.md 1.2)."""
+        return replace(self, **_parts_of(tenant))
+
+    def has_the_parts_of(self, other: RuntimeGroup) -> bool:
+        """Whether both are made of the same objects, so that one worker can serve the runs of
+        both."""
+        return all(getattr(self, f.name) is getattr(other, f.name) for f in fields(self))
+
     def ports(
         self, time: TimeProvider, *, idempotency_key: str = "", strict_template: bool = False
     ) -> Ports:
@@ -100,16 +114,39 @@ class RuntimeGroup:
             sandbox=self.sandbox_pool,
             http=self.http_client,
             time=time,
+            llm=self.llm_provider_registry,
+            files=GroupFiles(self.http_client, self.file_directory),
+            group_id=self.group_id,
             idempotency_key=idempotency_key,
             max_response_bytes=self.quota.http_max_response_bytes if self.has_own_limits else None,
             credential_provider=self.credential_provider,
+            audit_logger=self.audit_logger,
             strict_template=strict_template,
         )
 
+    async def rest(self) -> None:
+        """End the group's processes and connections; the next use starts new ones.
+
+        For groups that outlive an event loop. A sandbox pool of another kind is left to its owner.
+        """
+        if isinstance(self.sandbox_pool, DefaultSandboxPool):
+            await self.sandbox_pool.rest()
+        await self.http_client_provider.aclose()
+
     async def aclose(self) -> None:
-        """End the group's processes and connections. Safe to call twice."""
+        """End the group's processes and connections for good. Safe to call twice."""
         await self.sandbox_pool.aclose()
         await self.http_client_provider.aclose()
+
+
+def _parts_of(tenant: ResourceGroup) -> dict[str, Any]:
+    return {
+        "resource_group": tenant,
+        "group_id": tenant.group_id,
+        "group_name": tenant.group_name,
+        "security_level": tenant.security_level,
+        "quota": tenant.quota,
+    }
 
 
 @cache
@@ -132,13 +169,7 @@ class RuntimeGroupBuilder:
 
     def resource_group(self, group: ResourceGroup) -> Self:
         """Take a tenant's id, name, level and quota over."""
-        return self._set(
-            resource_group=group,
-            group_id=group.group_id,
-            group_name=group.group_name,
-            security_level=group.security_level,
-            quota=group.quota,
-        )
+        return self._set(**_parts_of(group))
 
     def quota(self, quota: ResourceQuota) -> Self:
         """Set the quota, in the resource group as well: enforcement knows one."""
@@ -169,6 +200,9 @@ class RuntimeGroupBuilder:
         """Replace the HTTP provider with a fresh one."""
         return self._set(http_client_provider=HttpClientProvider(config))
 
+    def memory_provider(self, provider: MemoryProvider) -> Self:
+        return self._set(memory_provider=provider)
+
     def credential_provider(self, provider: CredentialProvider) -> Self:
         return self._set(credential_provider=provider)
 
@@ -181,9 +215,11 @@ class RuntimeGroupBuilder:
     def node_placement(self, placement: NodePlacement) -> Self:
         return self._set(node_placement=placement)
 
+    def file_directory(self, directory: Path) -> Self:
+        return self._set(file_directory=directory)
+
     def build(self) -> RuntimeGroup:
-        known = {item.name for item in fields(RuntimeGroup)}
-        return RuntimeGroup(**{name: part for name, part in self._parts.items() if name in known})
+        return RuntimeGroup(**self._parts)
 
     def _set(self, **parts: Any) -> Self:  # noqa: ANN401
         self._parts.update(parts)

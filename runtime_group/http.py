@@ -84,6 +84,10 @@ class HttpClientProvider:
         await self._close_retired()
         return await self.client().send(request)
 
+    def check_url(self, url: str) -> None:
+        """Ask the default group's policy (``ports.HttpClient``)."""
+        self.client().check_url(url)
+
     async def cleanup_expired(self) -> None:
         """Close the clients that nobody has asked for in ``group_client_idle_timeout``."""
         self._retire(self._clock())

@@ -90,6 +90,10 @@ class PooledHttpClient:
         finally:
             self._active -= 1
 
+    def check_url(self, url: str) -> None:
+        """Raises NodeError ``input_validation_error`` for a URL that is invalid or refused."""
+        self._allowed(url)
+
     def stats(self) -> HttpClientStats:
         return HttpClientStats(requests=self._requests, active=self._active)
 
@@ -109,8 +113,7 @@ class PooledHttpClient:
         raise _failed(f"more than {MAX_REDIRECTS} redirects", retryable=False)
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
-        url = _parsed(request.url)
-        self._policy.check_url(url.scheme, url.host, url.port or _PORTS[url.scheme])
+        url = self._allowed(request.url)
         client = self._client(request.verify_tls)
         try:
             response = await client.send(self._built(client, request, url), stream=True)
@@ -122,6 +125,11 @@ class PooledHttpClient:
             raise _mapped(error, _origin(url)) from error
         headers = tuple((name.lower(), value) for name, value in response.headers.multi_items())
         return HttpResponse(response.status_code, headers, content)
+
+    def _allowed(self, text: str) -> httpx.URL:
+        url = _parsed(text)
+        self._policy.check_url(url.scheme, url.host, url.port or _PORTS[url.scheme])
+        return url
 
     def _built(
         self, client: httpx.AsyncClient, request: HttpRequest, url: httpx.URL

@@ -22,7 +22,8 @@ ONCE: Final = RetryPolicy(maximum_attempts=1)
 _REGION_SHARE: Final = 0.7
 
 _GRACE = timedelta(seconds=5)
-"""The activity enforces its node's limit itself, and names it; Temporal's timeout is the backstop."""
+"""The activity enforces its node's limit itself, and names it; Temporal's timeout is the
+backstop."""
 
 _DEFAULT_TASK_TIMEOUT = timedelta(seconds=10)
 _NO_LIMIT = timedelta(hours=24)

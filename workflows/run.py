@@ -1,7 +1,7 @@
 """``GraphWorkflow``: one run of one graph, for any Temporal client.
 
-Start it with a ``RunInput``. It completes with a ``RunResult``; a failed graph fails the workflow, with
-the result in the failure's details, so that Temporal's own status is the run's status.
+Start it with a ``RunInput``. It completes with a ``RunResult``; a failed graph fails the workflow,
+with the result in the failure's details, so that Temporal's own status is the run's status.
 """
 
 from __future__ import annotations

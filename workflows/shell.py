@@ -17,7 +17,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, TimeoutError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    TerminatedError,
+    TimeoutError,
+    WorkflowAlreadyStartedError,
+)
 
 from xworkflow.domain.commands import (
     CancelNode,
@@ -44,12 +52,15 @@ from xworkflow.domain.wire import (
     GRAPH_WORKFLOW,
     HANDLER_SUFFIX,
     LOCAL_REGION,
+    ChildEnd,
     NodeReport,
     NodeStart,
     RegionReport,
     RegionTask,
     RunInput,
+    Variables,
     activity_id,
+    handler_failed,
     lost_attempt,
 )
 from xworkflow.engine.compile import CompileError, body_schema
@@ -116,7 +127,7 @@ class Shell:
                 "state": dump_state(self.driver.state),
                 "id_base": self._execution_id,
                 "pool": None,
-                "variables": type(self.run_input.variables)(),
+                "variables": Variables(),
             }
         )
 
@@ -270,8 +281,8 @@ class Shell:
     def _take_region(self, report: RegionReport, *, admit: bool) -> list[Effect]:
         if admit:
             if report.admission is None:
-                self._start_region((), admit=True)
-                return []
+                # the group did not answer: the task fails, and Temporal tries it again later
+                raise RuntimeError("the admission was lost")
             self._admit(report)
         for finished in report.finished:
             fact = fact_of(finished.node, finished.attempt, finished.report)
@@ -326,6 +337,7 @@ class Shell:
                 "app_name": f"{self.run_input.app_name} (error handler)",
                 "id_base": f"{self._execution_id}/{HANDLER_SUFFIX}",
                 "state": None,
+                "variables": Variables(),
             }
         )
         task = asyncio.create_task(self._run_handler(run))
@@ -346,20 +358,35 @@ class Shell:
         return result.outputs
 
     def _handler_ended(self, done: asyncio.Future[dict[str, Any]]) -> None:
-        fact = _handler_fact(done, self._now())
-        self._inbox.append(_Arrival(_HANDLER, 0, lambda: self._feed(fact)))
+        take: Callable[[], list[Effect]] = lambda: self._feed(  # noqa: E731
+            _handler_fact(done, self._now())
+        )
+        self._inbox.append(_Arrival(_HANDLER, 0, take))
+
+
+_CHILD_ENDS: dict[type[BaseException], ChildEnd] = {
+    CancelledError: ChildEnd.CANCELLED,
+    TerminatedError: ChildEnd.TERMINATED,
+    TimeoutError: ChildEnd.TIMED_OUT,
+    WorkflowAlreadyStartedError: ChildEnd.NOT_STARTED,
+}
 
 
 def _handler_fact(done: asyncio.Future[dict[str, Any]], at: int) -> HandlerFinished:
-    error = asyncio.CancelledError("cancelled") if done.cancelled() else done.exception()
+    """How the handler ended. Any other error than these is ours, and fails the workflow task."""
+    error = done.exception()
     if error is None:
         return HandlerFinished(at, outputs=done.result())
     if isinstance(error, ChildWorkflowError) and error.cause is not None:
         error = error.cause
-    if isinstance(error, (ApplicationError, CompileError, asyncio.CancelledError)):
-        text = f"Sub-graph execution failed: {getattr(error, 'message', error)}"
-        return HandlerFinished(at, error=text)
-    return HandlerFinished(at, error=f"Sub-graph execution failed: {error}")
+    if isinstance(error, ApplicationError):
+        return handler_failed(at, error.message)
+    if isinstance(error, CompileError):
+        return handler_failed(at, str(error))
+    end = _CHILD_ENDS.get(type(error))
+    if end is None:
+        raise error
+    return handler_failed(at, end.value)
 
 
 def _report_of(done: asyncio.Future[NodeReport], at: int) -> NodeReport:

@@ -104,6 +104,15 @@ class DefaultSandboxPool:
         finally:
             await self.release_template_vm(vm)
 
+    async def rest(self) -> None:
+        """End all processes and wait until they are gone; the next use starts new ones."""
+        resting, self._slots = self._slots, self._new_slots()
+        if self._loop is not None and self._loop.is_closed():
+            for slots in resting.values():
+                slots.abandon()
+        self._loop = None
+        await asyncio.gather(*(slots.aclose() for slots in resting.values()))
+
     async def aclose(self) -> None:
         """End all processes and wait until they are gone; the pool cannot be used again."""
         if self._loop is not None and self._loop.is_closed():

@@ -59,9 +59,9 @@ class ProcessSlots:
 
     def release(self, process: SandboxProcess) -> None:
         """Take a process back; it is clean again, or replaced, before anyone else gets it."""
+        if self._closed or process not in self._lent:
+            return  # lent by the slots before these, which ended it
         self._lent.discard(process)
-        if self._closed:
-            return
         if process.broken:
             self._discard(process, "killed")
         elif process.uses >= self._max_reuse:

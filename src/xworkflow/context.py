@@ -1,17 +1,18 @@
-"""``WorkflowContext``: one run, as the seed draws it. Client, workflow and activity use the same class.
+"""``WorkflowContext``: one run, as the seed draws it. Client, workflow and activity use the same
+class.
 
-It refers to the shared ``RuntimeGroup`` and holds what is the run's own: ids, time, events. Inside a
-workflow there is no live group: asking for one raises MisuseError and says where it lives.
+It refers to the shared ``RuntimeGroup`` and holds what is the run's own: ids, time, events. Inside
+a workflow there is no live group: asking for one raises MisuseError and says where it lives.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
-
-import typing_extensions
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, cast
 
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.pool import VariablePool
@@ -24,19 +25,26 @@ from xworkflow.ports import (
     CredentialProvider,
     HttpClient,
     IdGenerator,
+    MemoryProvider,
     Ports,
     ResourceGovernor,
     SandboxPool,
     TemplateFunction,
     TimeProvider,
 )
-from xworkflow.providers import RealIdGenerator, RealTimeProvider
+from xworkflow.providers import (
+    FakeIdGenerator,
+    FakeTimeProvider,
+    RealIdGenerator,
+    RealTimeProvider,
+)
 
 if TYPE_CHECKING:
     from xworkflow.nodes.executors import NodeExecutorRegistry
-    from xworkflow.runtime_group import LlmProviderRegistry, RuntimeGroup
+    from xworkflow.runtime_group import LlmProviderRegistry, ResourceGroup, RuntimeGroup
 
-EVENT_QUEUE_SIZE = 256
+EVENT_QUEUE_SIZE: Final = 256
+"""The bound of an event queue that suits most runs: ``asyncio.Queue(EVENT_QUEUE_SIZE)``."""
 
 
 class SubGraphRunner(Protocol):
@@ -65,7 +73,12 @@ class _NoGroup:
 class WorkflowContext:
     """The context of one run. Not shared between runs; the group that it refers to is.
 
-    ``start_time`` is Unix seconds. ``event_tx`` gets the run's events while its handle is read.
+    ``start_time`` is Unix seconds. ``event_tx`` gets the run's events, in order; a full queue makes
+    the reader of the events wait, never the run.
+
+    Fakes of time and ids rule the run's own clock and ids. Any other provider, and a
+    ``sub_graph_runner``, is a live object of this process: executors find it in their context, in a
+    worker of this process alone, while the run's own clock and ids stay Temporal's.
     """
 
     runtime_group: RuntimeGroup
@@ -77,6 +90,9 @@ class WorkflowContext:
     event_tx: asyncio.Queue[GraphEngineEvent] | None = None
     sub_graph_runner: SubGraphRunner | None = None
     strict_template: bool = False
+    idempotency_key: str = ""
+    """Inside an executor: the same for every repetition of this attempt, so that a service which it
+    calls can tell a repetition from a second call."""
 
     @classmethod
     def new(cls, runtime_group: RuntimeGroup) -> Self:
@@ -96,6 +112,36 @@ class WorkflowContext:
         from xworkflow.runtime_group.group import default_group
 
         return cls.new(default_group())
+
+    def fresh(self) -> Self:
+        """The context of another run of the same group and providers: its own id and start time,
+        and no event queue yet."""
+        return replace(
+            self,
+            execution_id=RealIdGenerator().next_id(),
+            start_time=self.time_provider.now_timestamp(),
+            workflow_id=None,
+            event_tx=None,
+        )
+
+    @property
+    def is_lively(self) -> bool:
+        """Whether it holds objects of this process that cannot travel with a run as data."""
+        travels = isinstance(
+            self.time_provider, (RealTimeProvider, FakeTimeProvider)
+        ) and isinstance(self.id_generator, (RealIdGenerator, FakeIdGenerator))
+        return self.sub_graph_runner is not None or not travels
+
+    def lent_by(self, other: WorkflowContext) -> Self:
+        """This context with the live objects of another one, where it has any."""
+        fakes = (FakeTimeProvider, FakeIdGenerator)
+        time, ids = other.time_provider, other.id_generator
+        return replace(
+            self,
+            time_provider=self.time_provider if isinstance(time, fakes) else time,
+            id_generator=self.id_generator if isinstance(ids, fakes) else ids,
+            sub_graph_runner=other.sub_graph_runner,
+        )
 
     @classmethod
     def in_workflow(
@@ -143,6 +189,10 @@ class WorkflowContext:
         """Point this context at another group, made from its present one."""
         self.runtime_group = change(self.runtime_group)
 
+    def set_resource_group(self, tenant: ResourceGroup) -> None:
+        """Take a tenant's id, name, level and quota over."""
+        self.update_runtime_group(lambda group: group.of_tenant(tenant))
+
     def set_security_policy(self, policy: SecurityPolicy) -> None:
         self.update_runtime_group(lambda group: group.replaced(security_policy=policy))
 
@@ -155,10 +205,19 @@ class WorkflowContext:
     def set_audit_logger(self, logger: AuditLogger) -> None:
         self.update_runtime_group(lambda group: group.replaced(audit_logger=logger))
 
+    def set_memory_provider(self, provider: MemoryProvider) -> None:
+        self.update_runtime_group(lambda group: group.replaced(memory_provider=provider))
+
     # ---- accessors that read through to the group
 
     def quota(self) -> ResourceQuota:
         return self.runtime_group.quota
+
+    def resource_group(self) -> ResourceGroup | None:
+        return self.runtime_group.resource_group
+
+    def memory_provider(self) -> MemoryProvider | None:
+        return self.runtime_group.memory_provider
 
     def credential_provider(self) -> CredentialProvider | None:
         return self.runtime_group.credential_provider
@@ -188,10 +247,39 @@ class WorkflowContext:
         return self.runtime_group.audit_logger
 
     def ports(self) -> Ports:
-        """What a node is lent when it is executed by hand, outside a run."""
-        return self.runtime_group.ports(self.time_provider, strict_template=self.strict_template)
+        """What a built-in node is lent when an executor, or anybody by hand, executes it."""
+        return self.runtime_group.ports(
+            self.time_provider,
+            idempotency_key=self.idempotency_key,
+            strict_template=self.strict_template,
+        )
 
 
-@typing_extensions.deprecated("Use WorkflowContext instead")
-class RuntimeContext(WorkflowContext):
-    """The old name of WorkflowContext."""
+_alive: Final[dict[str, WorkflowContext]] = {}
+
+
+@contextmanager
+def kept_alive(context: WorkflowContext) -> Iterator[None]:
+    """For the length of a block, the executors of this process find the context's live objects."""
+    _alive[context.execution_id] = context
+    try:
+        yield
+    finally:
+        _alive.pop(context.execution_id, None)
+
+
+def alive_context(execution_id: str) -> WorkflowContext | None:
+    """The live context of a run that this process started and still watches."""
+    return _alive.get(execution_id)
+
+
+if TYPE_CHECKING:
+    RuntimeContext: TypeAlias = WorkflowContext
+else:
+
+    def __getattr__(name: str) -> type[WorkflowContext]:
+        """The old name still means the same class, and warns whoever uses it."""
+        if name != "RuntimeContext":
+            raise AttributeError(f"module 'xworkflow.context' has no attribute '{name}'")
+        warnings.warn("Use WorkflowContext instead of RuntimeContext", DeprecationWarning, 2)
+        return WorkflowContext

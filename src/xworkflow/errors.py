@@ -11,9 +11,11 @@
     │   └── SandboxError             code or a template failed inside a sandbox process
     ├── RunError                     the run as a whole
     ├── MisuseError                  the API was used in a way that cannot work; names the remedy
-    └── InfrastructureError          no server, no binary, no worker: nothing wrong with the workflow
+    └── InfrastructureError          no server, no binary, no worker: nothing wrong with the
+    workflow
 
-Every leaf has a stable ``code``. What crosses a boundary is data (``NodeFailure``), never an exception.
+Every leaf has a stable ``code``. What crosses a boundary is data (``NodeFailure``), never an
+exception.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ _KINDS: dict[str, tuple[str, bool]] = {
 class NodeFailure(BaseModel):
     """Why one attempt of a node failed, as it crosses from an activity and into events.
 
-    ``code`` is the event's ``error_type``; ``text`` is what people read. ``retryable`` decides whether
-    ``retry_config`` applies; ``retry_after_secs`` (from a server) overrides its interval.
+    ``code`` is the event's ``error_type``; ``text`` is what people read. ``retryable`` decides
+    whether ``retry_config`` applies; ``retry_after_secs`` (from a server) overrides its interval.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,13 +115,14 @@ class DslParseError(DslError):
 
 
 class ValidationFailed(DslError):  # noqa: N818 - the reference's name (spec/graph.md 2.1)
-    """Validation refused the workflow; ``report`` holds every diagnostic."""
+    """Validation refused the workflow; ``report`` holds every diagnostic, ``source`` names the file."""
 
     code = "validation_failed"
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, source: str = "the workflow") -> None:
         super().__init__("Validation failed")
         self.report = report
+        self.source = source
 
 
 class InputError(EngineError):

@@ -6,11 +6,12 @@ The names of the seed document live here: ``TimeProvider``, ``IdGenerator``, ``S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
 
@@ -176,6 +177,48 @@ class HttpClient(Protocol):
         """Send and read whole. Any status is a response; raises NodeError for all else."""
         ...
 
+    def check_url(self, url: str) -> None:
+        """Raise NodeError for a URL that the policy refuses, without sending anything."""
+        ...
+
+
+@runtime_checkable
+class LlmProvider(Protocol):
+    """One way to reach models. Stateless between calls, and shared by all runs of a group."""
+
+    def id(self) -> str:
+        """The name by which workflows ask for it."""
+        ...
+
+    def info(self) -> ProviderInfo: ...
+
+    async def chat_completion(self, request: ChatRequest, http: HttpClient) -> ChatResponse:
+        """Ask once, through the group's client. Raises NodeError; never retries by itself."""
+        ...
+
+
+class LlmProviders(Protocol):
+    """The providers of a group."""
+
+    def get(self, provider_id: str) -> LlmProvider:
+        """The provider of an id or of Dify's long form of it. Raises NodeError without one."""
+        ...
+
+
+class FileStore(Protocol):
+    """Where the bytes of file values are (spec/graph.md 3.5). They never enter a run's history."""
+
+    async def read(self, file: Mapping[str, JsonValue], *, max_bytes: int) -> bytes:
+        """The bytes of a file value. Raises NodeError: not to be had, refused, or too large."""
+        ...
+
+    async def save(self, content: bytes, *, name: str, mime_type: str) -> JsonValue:
+        """Keep bytes, and return the file value that ``read`` takes. Saving again is harmless.
+
+        Raises NodeError when there is no place to keep them.
+        """
+        ...
+
 
 @runtime_checkable
 class CredentialProvider(Protocol):
@@ -200,6 +243,36 @@ class ResourceGovernor(Protocol):
     async def record_workflow_end(self, group_id: str, workflow_id: str) -> None: ...
 
 
+@runtime_checkable
+class MemoryProvider(Protocol):
+    """Keeps values beyond a run, by namespace and key (spec/runtime.md 3.8)."""
+
+    async def store(
+        self,
+        namespace: str,
+        key: str,
+        value: JsonValue,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> None:
+        """Add, or replace what is there."""
+        ...
+
+    async def recall(
+        self,
+        namespace: str,
+        *,
+        key: str | None = None,
+        query_text: str | None = None,
+        filter: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the node's own word
+        top_k: int | None = None,
+    ) -> Sequence[Mapping[str, JsonValue]]:
+        """Entries with ``id``, ``namespace``, ``key``, ``value``, and where known more."""
+        ...
+
+    async def delete(self, namespace: str, key: str) -> None: ...
+    async def clear_namespace(self, namespace: str) -> None: ...
+
+
 TemplateFunction = Callable[..., JsonValue]
 
 
@@ -210,8 +283,12 @@ class Ports:
     sandbox: SandboxPool
     http: HttpClient
     time: TimeProvider
+    llm: LlmProviders
+    files: FileStore
+    group_id: str | None = None
     idempotency_key: str = ""
     sandbox_limits: SandboxLimits = field(default_factory=SandboxLimits)
     max_response_bytes: int | None = None
     credential_provider: CredentialProvider | None = None
+    audit_logger: AuditLogger | None = None
     strict_template: bool = False

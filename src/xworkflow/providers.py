@@ -1,4 +1,5 @@
-"""The two providers of a run, time and ids: real ones, and fakes for tests (spec/runtime.md 1.2)."""
+"""The two providers of a run, time and ids: real ones, and fakes for tests (spec/runtime.md
+1.2)."""
 
 from __future__ import annotations
 

@@ -27,10 +27,12 @@ from tests.workflows.drawing import (
     text,
 )
 from tests.workflows.recording import Recording
+from temporalio.service import RPCError
+
 from xworkflow.client.status import Stopped
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import ResourceQuota
-from xworkflow.domain.schema import ErrorStrategy, WorkflowSchema
+from xworkflow.domain.schema import ConversationVariable, ErrorStrategy, WorkflowSchema
 from xworkflow.domain.wire import MockNode
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
@@ -129,7 +131,11 @@ def _counter(web: str) -> WorkflowSchema:
     nodes = [start("n"), code("c1"), add, code("c2", "c1.n"), http("h", f"{web}/ok"), end(o="c2.n")]
     drawn = chain("assigner", *nodes)
     return drawn.model_copy(
-        update={"conversation_variables": ({"name": "seen", "type": "array", "default": [0]},)}
+        update={
+            "conversation_variables": (
+                ConversationVariable(name="seen", type="array", default=[0]),
+            )
+        }
     )
 
 
@@ -230,3 +236,116 @@ async def test_a_reader_sees_what_the_workflow_emitted(
     assert [event.seq for event in emitted] == list(range(len(emitted)))
     assert followed == emitted
     assert afterwards == emitted
+
+
+@pytest.fixture
+def governed(idle_bench: Bench) -> Bench:
+    """A bench of a named group, whose runs ask for admission."""
+    group = RuntimeGroup.builder().group_id("tenant").quota(ResourceQuota(max_steps=3)).build()
+    return Bench(idle_bench.client, idle_bench.queue, group)
+
+
+@pytest.mark.parametrize("cached", [1000, 0], ids=["cached", "replayed each time"])
+@pytest.mark.parametrize("admitted", [True, False], ids=["admitted", "over its limit"])
+async def test_a_run_of_a_named_group_reads_as_it_was(
+    governed: Bench, recording: Recording, cached: int, admitted: bool
+) -> None:
+    nodes = [code("c")] if admitted else [code("c"), code("d", "c.n"), code("e", "d.n")]
+    schema = chain("governed", start("n"), *nodes, end(o="c.n"))
+    async with governed.worker(max_cached_workflows=cached):
+        handle = await governed.start(schema, {"n": 1})
+        followed = await read(handle, follow=True)
+    assert followed == recording.of(handle.execution_id)
+    assert await read(handle) == followed
+    assert followed[-1].type == ("graph_run_succeeded" if admitted else "graph_run_failed")
+    await governed.group.aclose()
+
+
+@pytest.mark.parametrize("cached", [1000, 0], ids=["cached", "replayed each time"])
+@pytest.mark.parametrize("mode", [None, "recover", "notify"])
+async def test_a_stopped_run_reads_as_it_was(
+    idle_bench: Bench, recording: Recording, web: str, cached: int, mode: str | None
+) -> None:
+    body = handler(mode, start(), code("hc", "sys.n"), end(a="hc.n")) if mode else None
+    schema = chain("stopped", start("n"), http("h", f"{web}/slow"), end(), handler=body)
+    async with idle_bench.worker(max_cached_workflows=cached):
+        handle = await idle_bench.start(schema, {"n": 1})
+        events = handle.events()
+        followed = [await anext(events) for _ in range(4)]
+        assert followed[-1].data["node_id"] == "h"
+        await handle.cancel()
+        followed += [event async for event in events]
+    assert followed == recording.of(handle.execution_id)
+    assert await read(handle) == followed
+    assert "graph_run_aborted" in [event.type for event in followed]
+
+
+@pytest.mark.parametrize("group_id", [None, "tenant"])
+async def test_a_run_that_was_stopped_before_a_worker_came_reads_as_it_was(
+    idle_bench: Bench, recording: Recording, web: str, group_id: str | None
+) -> None:
+    bench = Bench(idle_bench.client, idle_bench.queue, RuntimeGroup(group_id=group_id))
+    handle = await bench.start(chain("early", start("n"), http("h", f"{web}/slow"), end()))
+    await handle.cancel()
+    assert await read(handle) == []
+    async with bench.worker():
+        assert await handle.wait() == Stopped("cancelled")
+    assert await read(handle) == recording.of(handle.execution_id)
+    assert (await read(handle))[-1].type == "graph_run_aborted"
+    await bench.group.aclose()
+
+
+@pytest.mark.parametrize("ending", ["cancel", "terminate"])
+async def test_an_error_handler_that_somebody_ended_reads_as_it_was(
+    idle_bench: Bench, recording: Recording, web: str, ending: str
+) -> None:
+    body = handler("recover", start(), http("slow", f"{web}/slow"), end())
+    schema = chain("ended", start("n"), _broken(web), end(), handler=body)
+    async with idle_bench.worker():
+        handle = await idle_bench.start(schema, {"n": 1})
+        events = handle.events()
+        followed = [await anext(events)]
+        while followed[-1].type != "error_handler_started":
+            followed.append(await anext(events))
+        child = idle_bench.client.get_workflow_handle(f"{handle.execution_id}/error-handler")
+        while not await _exists(child):
+            await asyncio.sleep(0.01)
+        await getattr(child, ending)()
+        followed += [event async for event in events]
+    assert followed == recording.of(handle.execution_id)
+    assert followed[-1].type == "error_handler_failed"
+    assert followed[-1].data["error"].startswith("Sub-graph execution failed: it was")
+
+
+async def test_nodes_whose_names_look_like_attempts_are_told_apart(
+    idle_bench: Bench, recording: Recording, web: str
+) -> None:
+    """``a`` at its second attempt and ``a#2`` run at the same time."""
+    again = http("a", f"{web}/third", fail_on_error_status=True, retry=retries(3, 0))
+    twin = http("a#2", f"{web}/third", fail_on_error_status=True, retry=retries(3, 0))
+    schema = graph(
+        "twins", [start("n"), again, twin, end(o="a.body")],
+        "start > a", "start > a#2", "a > end", "a#2 > end",
+    )  # fmt: skip
+    async with idle_bench.worker():
+        handle = await idle_bench.start(schema, {"n": 1})
+        followed = await read(handle, follow=True)
+    assert followed == recording.of(handle.execution_id)
+    assert followed[-1].type == "graph_run_succeeded"
+
+
+async def test_a_reader_may_begin_after_any_event(idle_bench: Bench, web: str) -> None:
+    async with idle_bench.worker():
+        handle = await idle_bench.start(_mixed(web), {"n": 1})
+        whole = await read(handle, follow=True)
+    for last in range(-1, len(whole)):
+        tail = [event async for event in handle.events(after=last, follow=False)]
+        assert tail == whole[last + 1 :]
+
+
+async def _exists(child: Any) -> bool:
+    try:
+        await child.describe()
+    except RPCError:
+        return False
+    return True

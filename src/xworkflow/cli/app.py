@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Coroutine, Sequence
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import Exit, TyperException
 
 from xworkflow.cli.exit_codes import ExitCode, leave
-from xworkflow.cli.printing import print_error, print_report
-from xworkflow.errors import (
-    DslParseError,
-    EngineError,
-    InfrastructureError,
-    InputError,
-    MisuseError,
-    ValidationFailed,
-)
+from xworkflow.cli.failures import print_failure
+from xworkflow.cli.printing import print_error
 
 app = typer.Typer(
     name="xworkflow",
@@ -32,14 +25,25 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"xworkflow {version('xworkflow')}\n")
+        raise Exit
+
+
 @app.callback()
 def common(
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Show the log of the SDK and of the worker.")
+        bool, typer.Option("-v", "--verbose", help="Show the log of the SDK and of xworkflow.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
     ] = False,
 ) -> None:
     """Options of every command."""
-    _set_sdk_log("INFO" if verbose else "ERROR")
     logging.basicConfig(
         level=logging.INFO if verbose else logging.CRITICAL,
         stream=sys.stderr,
@@ -47,16 +51,12 @@ def common(
     )
 
 
-def _set_sdk_log(level: str) -> None:
-    """The SDK's core logs by itself; under load it would flood the terminal with its warnings."""
-    from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
-
-    log_filter = TelemetryFilter(core_level=level, other_level=level)
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(log_filter))))
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line, and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # a character that the terminal's encoding lacks is shown by its code
+            stream.reconfigure(errors="backslashreplace")
     leave(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -66,44 +66,33 @@ def invoke(arguments: Sequence[str]) -> int:
 
     verbs.register(app)
     try:
-        returned = app(list(arguments), standalone_mode=False)
+        returned = app(list(arguments), prog_name="xworkflow", standalone_mode=False)
     except Exit as end:
         return end.exit_code
     except TyperException as error:
-        print_error(_usage(error))
-        return ExitCode.REFUSED
+        return _misused(error)
     except KeyboardInterrupt:
+        print_error("interrupted")
         return ExitCode.DETACHED
-    except ValidationFailed as error:
-        print_report(error.report, "the workflow")
-        return ExitCode.REFUSED
-    except InputError as error:
-        for problem in error.problems:
-            print_error(problem)
-        return ExitCode.REFUSED
-    except (DslParseError, MisuseError) as error:
-        print_error(str(error))
-        return ExitCode.REFUSED
-    except InfrastructureError as error:
-        print_error(str(error))
-        return ExitCode.INFRASTRUCTURE
-    except EngineError as error:
-        print_error(str(error))
-        return ExitCode.FAILED
-    except Exception as error:  # noqa: BLE001 - a fault of ours; the user gets one sentence
-        logging.getLogger("xworkflow").exception("a fault of xworkflow itself")
-        print_error(f"internal error: {error!r}; `xworkflow -v …` shows where. Please report it.")
-        return ExitCode.FAILED
+    except BrokenPipeError:
+        return ExitCode.OK  # whoever read our output has seen enough
+    except SystemExit as end:  # completion scripts; and rich, for a broken pipe
+        return end.code if isinstance(end.code, int) else ExitCode.OK
+    except Exception as error:  # noqa: BLE001 - a fault of ours, too, ends as one sentence
+        return print_failure(error)
     return int(returned) if isinstance(returned, int) else ExitCode.OK
 
 
 def run_async(work: Coroutine[Any, Any, int]) -> int:
     """Run a command's work in an event loop of its own."""
+    import asyncio
+
     return asyncio.run(work)
 
 
-def _usage(error: TyperException) -> str:
-    """A usage error in one sentence, with the way to the help."""
-    format_message = getattr(error, "format_message", None)
-    text = format_message() if callable(format_message) else str(error)
-    return f"{str(text).rstrip('.')}. See: xworkflow --help"
+def _misused(error: TyperException) -> ExitCode:
+    """A usage error in one sentence, with the way to the help; without a text that is shown."""
+    text = error.format_message().rstrip(".")
+    if text:
+        print_error(f"{text}. See: xworkflow --help")
+    return ExitCode.REFUSED

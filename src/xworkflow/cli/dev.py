@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-
 import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
-from xworkflow.cli.place import server_place, worker_at
 from xworkflow.cli.printing import print_note
 
 EXAMPLES = """
 Start a Temporal server and a worker on this machine, until Ctrl-C. Other commands join them.
 
-**Examples**
+With a server in Temporal's environment configuration it is a worker for that one.
+
+**Example**
 
     xworkflow dev
 """
@@ -29,9 +27,10 @@ def register(app: typer.Typer) -> None:
 
 async def run() -> int:
     """Exit code 0 after a stop that was asked for."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    from xworkflow.cli.place import server_place, worker_at
+    from xworkflow.cli.stopping import stop_requested
+
+    stop = stop_requested()
     async with server_place(None) as place, worker_at(place.address):
         print_note(f"Temporal server: {place.address}")
         if place.ui_url is not None:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from xworkflow.client.status import Completed, ExecutionStatus, FailedWithRecovery, Running, Stopped
+from xworkflow.errors import (
+    DslError,
+    EngineError,
+    InfrastructureError,
+    InputError,
+    MisuseError,
+    NodeError,
+    RunError,
+)
 
 
 class ExitCode(IntEnum):
@@ -23,17 +32,23 @@ class ExitCode(IntEnum):
     DETACHED = 130
 
 
-def code_of(status: ExecutionStatus) -> ExitCode:
-    """The exit code that a run's status stands for."""
-    match status:
-        case Completed() | FailedWithRecovery():
-            return ExitCode.OK
-        case Stopped():
-            return ExitCode.STOPPED
-        case Running():
-            return ExitCode.WAITING
-        case _:
-            return ExitCode.FAILED
+CODES: Final[Mapping[type[EngineError], ExitCode]] = {
+    DslError: ExitCode.REFUSED,
+    InputError: ExitCode.REFUSED,
+    MisuseError: ExitCode.REFUSED,
+    NodeError: ExitCode.FAILED,
+    RunError: ExitCode.FAILED,
+    InfrastructureError: ExitCode.INFRASTRUCTURE,
+}
+"""The branches of the tree of errors; a test proves that none is missing."""
+
+
+def code_of(error: Exception) -> ExitCode:
+    """The exit code of a command that an error has ended; FAILED for a fault of our own."""
+    for kind in type(error).__mro__:
+        if kind in CODES:
+            return CODES[kind]
+    return ExitCode.FAILED
 
 
 def leave(code: int) -> NoReturn:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.loading import Loaded, format_of, read
 from xworkflow.domain.schema import WorkflowSchema
-from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import InputError, ValidationFailed
 from xworkflow.nodes.start import start_variables
+
+if TYPE_CHECKING:
+    from xworkflow.client.runner import WorkflowRunnerBuilder
 
 _JSON_TYPES = ("number", "boolean", "checkbox", "object", "json_object")
 
@@ -26,8 +29,18 @@ def load_workflow(path: Path) -> WorkflowSchema:
     """The schema of a workflow file. Raises InputError or ValidationFailed."""
     loaded = read_workflow(path)
     if loaded.schema is None or any(d.level == "error" for d in loaded.diagnostics):
-        raise ValidationFailed(Report(diagnostics=loaded.diagnostics))
+        raise ValidationFailed(Report(diagnostics=loaded.diagnostics), str(path))
     return loaded.schema
+
+
+def check_workflow(builder: WorkflowRunnerBuilder, path: Path) -> None:
+    """What the builder's own check raises, with the name of the file."""
+    try:
+        builder.check()
+    except ValidationFailed as error:
+        raise ValidationFailed(error.report, str(path)) from None
+    except InputError as error:
+        raise InputError(tuple(f"{path}: {problem}" for problem in error.problems)) from None
 
 
 def gather_inputs(
@@ -49,17 +62,26 @@ def gather_inputs(
 
 def _typed(key: str, value: str, declared: str) -> JsonValue:
     if declared not in _JSON_TYPES and not declared.startswith(("array", "file")):
-        return value
+        return _text(key, value)
     try:
         return json.loads(value)
     except ValueError:
-        raise InputError((f"--input {key}: '{value}' is not JSON, but {key} is a {declared}",)) from None
+        text = f"--input {key}: '{value}' is not JSON, but {key} is of type {declared}"
+        raise InputError((text,)) from None
+
+
+def _text(key: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+        raise InputError((f"--input {key}: the value is not UTF-8",)) from None
+    return value
 
 
 def _object(path: Path) -> dict[str, JsonValue]:
     try:
         value = json.loads(_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError((f"{path}: not JSON: {error}",)) from None
     if not isinstance(value, dict):
         raise InputError((f"{path}: the inputs are a JSON object, by variable",))
@@ -71,5 +93,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError((f"{path}: there is no such file",)) from None
-    except OSError as error:
-        raise InputError((f"{path}: cannot be read: {error.strerror}",)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError((f"{path}: cannot be read: {reason}",)) from None

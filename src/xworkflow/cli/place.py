@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.domain.wire import task_queue
+from xworkflow.domain.wire import GRAPH_WORKFLOW, task_queue
+from xworkflow.errors import InfrastructureError, InputError
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +38,25 @@ class Place:
         tail = f"/{run_id}/history" if run_id else ""
         return f"{self.ui_url}/namespaces/{self.client.namespace}/workflows/{execution_id}{tail}"
 
-    def handle(self, execution_id: str) -> WorkflowHandle:
-        return WorkflowHandle(self.client, execution_id)
+    async def find(self, execution_id: str) -> WorkflowHandle | None:
+        """A run that is there, open or closed. InputError when the id is another workflow's."""
+        try:
+            found = await self.client.get_workflow_handle(execution_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise _unusable(self.address, error) from None
+        if found.workflow_type != GRAPH_WORKFLOW:
+            raise InputError((f"'{execution_id}' is no run of ours, but a '{found.workflow_type}'",))
+        first = found.raw_description.workflow_execution_info.first_run_id
+        return WorkflowHandle(self.client, execution_id, run_id=first or found.run_id)
+
+    async def get(self, execution_id: str) -> WorkflowHandle:
+        """As ``find``; InputError also when there is no such run."""
+        found = await self.find(execution_id)
+        if found is None:
+            raise InputError((f"there is no run '{execution_id}' at {self.address}",))
+        return found
 
 
 @contextlib.asynccontextmanager
@@ -52,11 +78,45 @@ async def server_place(address: str | None, *, ui: bool = True) -> AsyncIterator
     """
     named = address or configured_address()
     if named is not None:
-        yield Place(await connect(address), named, None, embedded=False)
+        yield Place(await open_client(address), named, None, embedded=False)
         return
     from xworkflow.embedded.data_dir import default_data_dir
     from xworkflow.embedded.server import start_server
 
     async with start_server(default_data_dir(), ui=ui) as server:
-        client = await connect(server.address)
+        client = await open_client(server.address)
         yield Place(client, server.address, server.ui_url, embedded=True)
+
+
+async def open_client(address: str | None) -> Client:
+    """A client of a server that answers and has our namespace.
+
+    Raises InputError for what is no address, and InfrastructureError.
+    """
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise InputError((f"--address '{address}' is not of the form HOST:PORT",))
+    _set_sdk_log("INFO" if logging.getLogger().isEnabledFor(logging.INFO) else "ERROR")
+    client = await connect(address)
+    where = client.service_client.config.target_host
+    try:
+        await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            text = f"the Temporal server at {where} has no namespace '{client.namespace}'"
+            raise InfrastructureError(text) from None
+        raise _unusable(where, error) from None
+    return client
+
+
+def _unusable(address: str, error: RPCError) -> InfrastructureError:
+    return InfrastructureError(f"the Temporal server at {address} refuses: {error.message}")
+
+
+@functools.cache
+def _set_sdk_log(level: str) -> None:
+    """The SDK's core logs by itself; under load it would flood the terminal with its warnings."""
+    log_filter = TelemetryFilter(core_level=level, other_level=level)
+    runtime = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(log_filter)))
+    Runtime.set_default(runtime, error_if_already_set=False)

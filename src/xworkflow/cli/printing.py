@@ -1,36 +1,75 @@
-"""Text for people on stderr and stdout: plain lines, and colours only on a terminal."""
+"""Text for people: results on stdout, the rest on stderr; colours only on a terminal.
+
+What comes from a workflow (titles, errors, outputs) may hold anything: ``plain`` takes the commands
+for terminals out of it, and the markup of our own lines is never read from it.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
-from xworkflow.domain.diagnostics import Report
+    from xworkflow.domain.diagnostics import Diagnostic, Report
+
+_LINE_LENGTH = 300
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_WIDE = 10_000
+"""Columns of what is no terminal, so that a row of a table stays one line."""
 
 
 def errors() -> Console:
     """The console of stderr; made anew, as tests and pipes replace the stream."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _console(sys.stderr)
 
 
 def output() -> Console:
     """The console of stdout."""
-    return Console(highlight=False, soft_wrap=True)
+    return _console(sys.stdout)
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console  # here, as it takes longer than reading a small workflow
+
+    width = None if stream.isatty() else _WIDE
+    return Console(file=stream, highlight=False, soft_wrap=True, emoji=False, width=width)
+
+
+def plain(text: str) -> str:
+    """A text as a part of our own lines: controls are shown, not obeyed; brackets are no markup."""
+    from rich.markup import escape
+
+    return escape(_shown(text))
+
+
+def plain_line(text: str) -> str:
+    """As ``plain``, on one line, and cut to what a line of progress can hold."""
+    line = " ".join(text.split())
+    return plain(line if len(line) <= _LINE_LENGTH else line[:_LINE_LENGTH] + "…")
+
+
+def _shown(text: str) -> str:
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def print_error(text: str) -> None:
     """One sentence about what went wrong."""
-    errors().print(f"[bold red]error:[/] {escape(text)}")
+    errors().print(f"[bold red]error:[/] {plain(text)}")
 
 
 def print_note(text: str) -> None:
     """One line of progress or advice."""
-    errors().print(escape(text), style="dim" if sys.stderr.isatty() else "")
+    errors().print(f"[dim]{plain(text)}[/]")
+
+
+def print_text(text: str) -> None:
+    """A result that is text: as it is, except that a terminal is not to obey it."""
+    sys.stdout.write((_shown(text) if sys.stdout.isatty() else text) + "\n")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
@@ -39,22 +78,33 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def print_report(report: Report, name: str) -> None:
-    """All diagnostics of one workflow, a line each, on stderr."""
+    """All diagnostics of one workflow on stderr, a sentence with its place for each."""
     console = errors()
     for found in report.diagnostics:
-        colour = "red" if found.level == "error" else "yellow"
         places = [
-            f"line {found.line}" if found.line is not None else "",
-            f"node '{found.node_id}'" if found.node_id is not None else "",
-            f"edge '{found.edge_id}'" if found.edge_id is not None else "",
-            f"field '{found.field_path}'" if found.field_path is not None else "",
+            name,
+            *([f"line {found.line}"] if found.line is not None else []),
+            *places_in_graph(found),
         ]
-        place = ", ".join((name, *filter(None, places)))
-        console.print(f"[{colour}]{found.code}[/] {escape(place)}: {escape(found.message)}")
+        place = plain(", ".join(places))
+        console.print(f"[{colour_of(found)}]{found.code}[/] {place}: {plain(found.message)}")
+
+
+def places_in_graph(found: Diagnostic) -> list[str]:
+    """Which node, edge and field a diagnostic is about."""
+    places = (("node", found.node_id), ("edge", found.edge_id), ("field", found.field_path))
+    return [f"{kind} '{name}'" for kind, name in places if name is not None]
+
+
+def colour_of(found: Diagnostic) -> str:
+    """The colour of a diagnostic's code."""
+    return "red" if found.level == "error" else "yellow"
 
 
 def table(*columns: str) -> Table:
     """An empty table in the house's style."""
+    from rich.table import Table
+
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")

@@ -1,4 +1,8 @@
-"""The verbs, one file each."""
+"""The verbs, one file each.
+
+These files hold arguments and help texts. What does the work is imported when a verb runs: the
+Temporal SDK alone takes longer to load than ``--help`` and ``validate`` may take.
+"""
 
 from __future__ import annotations
 

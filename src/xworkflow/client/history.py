@@ -31,7 +31,15 @@ from xworkflow.domain.facts import (
     TimerFired,
 )
 from xworkflow.domain.outcome import RunResult
-from xworkflow.domain.wire import NodeReport, RegionReport, RunInput, activity_id, lost_attempt
+from xworkflow.domain.wire import (
+    ChildEnd,
+    NodeReport,
+    RegionReport,
+    RunInput,
+    activity_id,
+    handler_failed,
+    lost_attempt,
+)
 from xworkflow.engine.compile import CompileError, body_schema
 from xworkflow.engine.driver import Driver, Effect, fact_of
 from xworkflow.engine.start import compiled_of, first_state
@@ -200,8 +208,7 @@ class HistoryFeed:
         try:
             compiled_of(self.run_input.model_copy(update={"schema_text": body.text}))
         except CompileError as error:
-            text = f"Sub-graph execution failed: {error}"
-            self._feed(HandlerFinished(self._task.at, error=text))
+            self._feed(handler_failed(self._task.at, str(error)))
 
     # ---- local regions
 
@@ -283,14 +290,12 @@ class HistoryFeed:
 
     async def _child_failed(self, event: HistoryEvent) -> None:
         attributes = event.child_workflow_execution_failed_event_attributes
-        text = f"Sub-graph execution failed: {_innermost(attributes.failure)}"
-        self._handler_arrives(lambda at: HandlerFinished(at, error=text))
+        why = _innermost(attributes.failure)
+        self._handler_arrives(lambda at: handler_failed(at, why))
 
     async def _child_ended_otherwise(self, event: HistoryEvent) -> None:
-        name = EventType.Name(event.event_type)
-        self._handler_arrives(
-            lambda at: HandlerFinished(at, error=f"Sub-graph execution failed: {name}")
-        )
+        why = _CHILD_ENDS[event.event_type]
+        self._handler_arrives(lambda at: handler_failed(at, why))
 
     def _handler_arrives(self, fact: Callable[[int], Fact]) -> None:
         self._arrivals.append(_Arrival(_HANDLER, 0, fact))
@@ -317,6 +322,13 @@ class HistoryFeed:
         return cast("T", (await self.converter.decode(payloads, [wanted]))[0])
 
 
+_CHILD_ENDS: dict[int, ChildEnd] = {
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: ChildEnd.CANCELLED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: ChildEnd.TERMINATED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: ChildEnd.TIMED_OUT,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: ChildEnd.NOT_STARTED,
+}
+
 _Handler = Callable[[HistoryFeed, HistoryEvent], Awaitable[None]]
 
 _HANDLERS: dict[int, _Handler] = {
@@ -332,10 +344,7 @@ _HANDLERS: dict[int, _Handler] = {
     EventType.EVENT_TYPE_TIMER_FIRED: HistoryFeed._timer_fired,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: HistoryFeed._child_completed,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: HistoryFeed._child_failed,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: HistoryFeed._child_ended_otherwise,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: HistoryFeed._child_ended_otherwise,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: HistoryFeed._child_ended_otherwise,
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: HistoryFeed._child_ended_otherwise,
+    **dict.fromkeys(_CHILD_ENDS, HistoryFeed._child_ended_otherwise),
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: HistoryFeed._cancel_requested,
 }
 

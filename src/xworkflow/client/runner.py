@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.diagnostics import Report
@@ -189,7 +190,7 @@ class WorkflowRunnerBuilder:
             return self._client, self._task_queue or task_queue(context.runtime_group.group_id)
         from xworkflow.embedded.session import serve
 
-        return await serve(context.runtime_group)
+        return await serve(context.runtime_group, connect, configured_address())
 
     def _engine_config(self, context: WorkflowContext) -> EngineConfig:
         config = self._config or EngineConfig.of_dialect(self._schema.dialect)

@@ -57,5 +57,11 @@ def finding(  # noqa: PLR0913
     """Make a diagnostic; the level follows from the code's first letter."""
     level: Level = "error" if code.startswith("E") else "warning"
     return Diagnostic(
-        level=level, code=code, message=message, node_id=node, edge_id=edge, field_path=field, line=line
+        level=level,
+        code=code,
+        message=message,
+        node_id=node,
+        edge_id=edge,
+        field_path=field,
+        line=line,
     )

@@ -1,7 +1,7 @@
 """The GraphEngineEvent family (spec/graph.md 8).
 
-One constructor for each type, so that the fields of an event stand in one place. ``seq`` numbers the
-events of a run without gaps, over continued histories too; ``at`` is Unix milliseconds.
+One constructor for each type, so that the fields of an event stand in one place. ``seq`` numbers
+the events of a run without gaps, over continued histories too; ``at`` is Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def node_run_started(
     }
 
 
-def node_run_succeeded(
-    node: PlanNode, execution_id: str, outputs: dict[str, JsonValue]
-) -> Content:
+def node_run_succeeded(node: PlanNode, execution_id: str, outputs: dict[str, JsonValue]) -> Content:
     return "node_run_succeeded", {
         "id": execution_id,
         "node_id": node.id,

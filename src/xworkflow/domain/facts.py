@@ -51,7 +51,7 @@ class HandlerFinished:
     """The workflow's error handler ended: with outputs, or with an error text."""
 
     at: int
-    outputs: dict[str, JsonValue] = field(default_factory=dict)
+    outputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     error: str | None = None
 
 

@@ -13,7 +13,8 @@ _NAMESPACE = uuid.UUID("6f2d5c0e-6a0e-5d0c-9c4b-7a8e2f1d3b10")
 
 @dataclass(frozen=True, slots=True)
 class IdSequence:
-    """The next id. ``fake_prefix`` gives ``prefix-0``, ``prefix-1``, …; else UUIDs from ``base``."""
+    """The next id. ``fake_prefix`` gives ``prefix-0``, ``prefix-1``, …; else UUIDs from
+    ``base``."""
 
     base: str
     fake_prefix: str | None = None

@@ -1,9 +1,10 @@
 """A persistent map: every version stays readable, and the newest costs what a dict costs.
 
 ``RunState`` is frozen, yet a run of 10,000 nodes must not copy 10,000 entries at each step. This is
-Baker's version tree: the newest version owns the real dict, and setting a key hands that dict on and
-leaves behind, in the older version, only what it must undo. States are nearly always used once and
-dropped, so old versions cost nothing; one that is read after all makes itself a dict of its own.
+Baker's version tree: the newest version owns the real dict, and setting a key hands that dict on
+and leaves behind, in the older version, only what it must undo. States are nearly always used once
+and dropped, so old versions cost nothing; one that is read after all makes itself a dict of its
+own.
 
 Iteration follows insertion order, so it is a function of the operations alone (replay-safe). Not
 thread-safe: a state belongs to one run, and a run to one thread at a time.
@@ -90,7 +91,7 @@ class PersistentMap(Mapping[str, V], Generic[V]):
             return self._own() == cast("PersistentMap[V]", other)._own()
         return isinstance(other, Mapping) and self._own() == dict(cast("Mapping[str, V]", other))
 
-    __hash__ = None  # type: ignore[assignment]  # like any mapping of unhashable values
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - as any mapping of unhashable values
 
     def __repr__(self) -> str:
         return f"PersistentMap({self._own()!r})"

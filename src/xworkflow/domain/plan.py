@@ -1,7 +1,7 @@
 """The compiled graph: what ``decide`` runs on. Made once per schema and cached by its hash.
 
-Nodes and edges are numbered; a state then needs one byte for each. Only what can be reached from the
-start node is in a plan.
+Nodes and edges are numbered; a state then needs one byte for each. Only what can be reached from
+the start node is in a plan.
 """
 
 from __future__ import annotations

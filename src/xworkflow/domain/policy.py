@@ -13,8 +13,8 @@ DEFAULT_TIME_LIMITS: dict[Dialect, int] = {"native": 600, "dify": 1200}
 class EngineConfig(BaseModel):
     """How one run is scheduled (spec/graph.md 5.1).
 
-    ``max_execution_time_secs`` counts activity, not waiting; None is no limit. ``max_concurrency`` 0
-    is unlimited, and ``parallel_enabled`` False means one node at a time.
+    ``max_execution_time_secs`` counts activity, not waiting; None is no limit. ``max_concurrency``
+    0 is unlimited, and ``parallel_enabled`` False means one node at a time.
     """
 
     model_config = ConfigDict(frozen=True)

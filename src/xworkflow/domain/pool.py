@@ -15,7 +15,16 @@ from xworkflow.domain.values import FILE_MARK, JsonValue, is_file
 
 Namespace = Mapping[str, JsonValue]
 
-_FILE_ATTRIBUTES = {"type", "size", "name", "mime_type", "transfer_method", "url", "extension", "related_id"}
+_FILE_ATTRIBUTES = {
+    "type",
+    "size",
+    "name",
+    "mime_type",
+    "transfer_method",
+    "url",
+    "extension",
+    "related_id",
+}
 
 
 class VariablePool:
@@ -23,7 +32,9 @@ class VariablePool:
 
     __slots__ = ("_spaces",)
 
-    def __init__(self, spaces: Mapping[str, Namespace] | PersistentMap[Namespace] | None = None) -> None:
+    def __init__(
+        self, spaces: Mapping[str, Namespace] | PersistentMap[Namespace] | None = None
+    ) -> None:
         self._spaces: PersistentMap[Namespace] = (
             spaces if isinstance(spaces, PersistentMap) else PersistentMap(spaces)
         )
@@ -111,6 +122,8 @@ def file_category(mime_type: str) -> str:
 def _written(old: JsonValue, path: Selector, value: JsonValue) -> JsonValue:
     if not path:
         return value
-    members: dict[str, JsonValue] = dict(cast("dict[str, Any]", old)) if isinstance(old, dict) else {}
+    members: dict[str, JsonValue] = (
+        dict(cast("dict[str, Any]", old)) if isinstance(old, dict) else {}
+    )
     members[path[0]] = _written(members.get(path[0]), path[1:], value)
     return members

@@ -20,8 +20,8 @@ def may_retry(config: RetryConfig | None, failure: NodeFailure, attempt: int) ->
 def delay_ms(config: RetryConfig, failure: NodeFailure, attempt: int, seed: str) -> int:
     """Milliseconds to wait after attempt ``attempt`` failed.
 
-    A server's ``retry_after_secs`` wins, uncapped. Jitter (0 to 10 %) is drawn from ``seed``, so that
-    a replay waits as long as the run did.
+    A server's ``retry_after_secs`` wins, uncapped. Jitter (0 to 10 %) is drawn from ``seed``, so
+    that a replay waits as long as the run did.
     """
     if failure.retry_after_secs is not None:
         return round(failure.retry_after_secs * 1000)

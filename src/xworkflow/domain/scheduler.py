@@ -18,9 +18,9 @@ Resumed            a drained run goes on
 =================  =====================================================================
 
 After each fact every ready node is started, up to the concurrency limit (5.3). Facts about attempts
-that are not running (late, repeated, of a failed run) change nothing, and do not move the run's clock
-either: a reader of a history sees some that the workflow never did. Section numbers are those of
-spec/graph.md.
+that are not running (late, repeated, of a failed run) change nothing, and do not move the run's
+clock either: a reader of a history sees some that the workflow never did. Section numbers are those
+of spec/graph.md.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from xworkflow.domain.outcome import ErrorType, RunFailure, RunResult, RunStatus
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
-from xworkflow.domain.state import EdgePhase, NodePhase, Running, RunState
+from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
 
@@ -102,7 +102,7 @@ class _Turn:
         self.plan = plan
         self.state = state
         self.commands: list[Command] = []
-        self.phase = state.phase
+        self.phase: Phase = state.phase
         self.nodes = bytearray(state.nodes)
         self.edges = bytearray(state.edges)
         self.pool = state.pool
@@ -226,7 +226,9 @@ class _Turn:
         if fact.error is None and self.plan.error_handler.mode == "recover":
             self.finish("failed_with_recovery", fact.outputs)
         else:
-            self.finish("aborted" if self.failure.error_type == "Aborted" else "failed", self.outputs)
+            self.finish(
+                "aborted" if self.failure.error_type == "Aborted" else "failed", self.outputs
+            )
 
     def finish(self, status: RunStatus, outputs: dict[str, JsonValue]) -> None:
         self.phase = "finished"
@@ -277,18 +279,19 @@ class _Turn:
         assert node.retry is not None  # noqa: S101 - may_retry said so
         self.emit(events.node_run_retry(node, run.execution_id, failure, run.attempt))
         wait = delay_ms(node.retry, failure, run.attempt, run.execution_id)
-        due = self.now + wait if wait > 0 else None
+        # a draining run holds the attempt back, as if it waited, and starts its timer when resumed
+        due = self.now + wait if wait > 0 or self.draining else None
         again = Running(run.attempt + 1, run.execution_id, due)
         self.running = self.running.set(str(node.index), again)
-        if again.waiting:
-            self.commands.append(StartTimer(node.index, again.attempt, wait))
-        else:
+        if not again.waiting:
             self.commands.append(StartNode(node.index, again.attempt, again.execution_id))
+        elif not self.draining:
+            self.commands.append(StartTimer(node.index, again.attempt, wait))
 
     def timer_fired(self, fact: TimerFired) -> None:
         run = self.running.get(str(fact.node))
-        if run is None or not run.waiting or run.attempt != fact.attempt:
-            return
+        if run is None or not run.waiting or run.attempt != fact.attempt or self.draining:
+            return  # in a draining run the attempt would be lost with its history: resume() has it
         self.see(fact.at)
         self.running = self.running.set(str(fact.node), replace(run, due_at=None))
         self.commands.append(StartNode(fact.node, run.attempt, run.execution_id))
@@ -331,7 +334,7 @@ class _Turn:
             self.resolve(node.index, node.out_edges, ())
             return
         taken = tuple(e for e in node.out_edges if self.matches(node, self.plan.handles[e], handle))
-        if not taken and self.plan.dialect == "native":
+        if not taken and self.plan.dialect == "native" and not self.may_end(node, handle):
             self.fail(_no_edge(node, handle), "InternalError")
             return
         self.resolve(node.index, taken, tuple(e for e in node.out_edges if e not in taken))

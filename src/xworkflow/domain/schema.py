@@ -1,7 +1,7 @@
 """The one normalised, frozen model that both dialects load into.
 
-Loaders (``domain/loading``) bring a node's ``data`` into the native spelling, so that each node type
-has one data model. What remains of a dialect is the switch ``WorkflowSchema.dialect``.
+Loaders (``domain/loading``) bring a node's ``data`` into the native spelling, so that each node
+type has one data model. What remains of a dialect is the switch ``WorkflowSchema.dialect``.
 """
 
 from __future__ import annotations

@@ -100,7 +100,8 @@ def initial_state(  # noqa: PLR0913 - the parts of a run, each independent
     fake_id_prefix: str | None = None,
     fixed_timestamp: int | None = None,
 ) -> RunState:
-    """The state of a run that has not started. ``fixed_timestamp`` (Unix seconds) stops its clock."""
+    """The state of a run that has not started. ``fixed_timestamp`` (Unix seconds) stops its
+    clock."""
     now = 0 if fixed_timestamp is None else fixed_timestamp * 1000
     return RunState(
         phase="new",
@@ -142,7 +143,8 @@ def dump_state(state: RunState) -> dict[str, Any]:
 
 
 def load_state(data: dict[str, Any]) -> RunState:
-    """The state that ``dump_state`` wrote. Keys that a newer version adds must have defaults here."""
+    """The state that ``dump_state`` wrote. Keys that a newer version adds must have defaults
+    here."""
     failure, usage = data.get("failure"), data.get("usage")
     return RunState(
         phase=data["phase"],

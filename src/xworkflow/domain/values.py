@@ -1,8 +1,8 @@
 """Values of the variable pool (spec/graph.md 3.2): plain JSON values, and files.
 
-A value is ``None``, ``bool``, ``int``, ``float``, ``str``, ``list`` or ``dict``. A file is a ``dict``
-with Dify's own marker, so that it survives JSON unchanged. Values are never mutated once they are in
-a pool; whoever changes one makes a new one.
+A value is ``None``, ``bool``, ``int``, ``float``, ``str``, ``list`` or ``dict``. A file is a
+``dict`` with Dify's own marker, so that it survives JSON unchanged. Values are never mutated once
+they are in a pool; whoever changes one makes a new one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 
 def is_file(value: JsonValue) -> bool:
     """Whether the value is a file (3.5)."""
-    return isinstance(value, dict) and value.get(FILE_MARK) == FILE_MARK_VALUE  # pyright: ignore[reportUnknownMemberType]
+    if not isinstance(value, dict):
+        return False
+    return cast("dict[str, Any]", value).get(FILE_MARK) == FILE_MARK_VALUE
 
 
 def is_number(value: JsonValue) -> bool:
@@ -165,6 +167,7 @@ def coerce_declared(value: JsonValue, declared_type: str) -> JsonValue:
     if declared_type == "file":
         return to_file(value) or value
     if declared_type in ("array[file]", "file-list") and isinstance(value, list):
-        files = [to_file(item) for item in cast("list[Any]", value)]
-        return value if None in files else files
+        given = cast("list[Any]", value)
+        files = [to_file(item) for item in given]
+        return given if None in files else files
     return value

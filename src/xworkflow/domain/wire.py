@@ -6,10 +6,12 @@ payload may hold at most 2 MB; a schema is at most 10 MB of text before it is no
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from xworkflow.domain.facts import HandlerFinished
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Dialect, Selector
@@ -33,8 +35,9 @@ def task_queue(group_id: str | None) -> str:
 
 
 def activity_id(node_id: str, attempt: int) -> str:
-    """The id under which an attempt stands in the history and the Web UI."""
-    return node_id if attempt == 1 else f"{node_id}#{attempt}"
+    """The id under which an attempt stands in the history and the Web UI. No two share one, also
+    where nodes are called ``a`` and ``a#2``."""
+    return node_id if attempt == 1 and "#" not in node_id else f"{node_id}#{attempt}"
 
 
 class _Wire(BaseModel):
@@ -136,7 +139,10 @@ class NodeTask(_Wire):
     timeout_secs: float | None = None
     strict_template: bool = False
     idempotency_key: str = ""
+    start_time: int = 0
+    """When the run started, Unix seconds."""
     fixed_timestamp: int | None = None
+    fake_id_prefix: str | None = None
 
 
 class NodeReport(_Wire):
@@ -154,6 +160,20 @@ def lost_attempt(at: int, cause: object, *, timed_out: bool) -> NodeReport:
     else:
         failure = NodeFailure.of_kind("execution_error", f"the activity was lost: {cause}")
     return NodeReport(at=at, failure=failure)
+
+
+class ChildEnd(StrEnum):
+    """How a child workflow ended without an answer of its own, as its error says it."""
+
+    CANCELLED = "it was cancelled"
+    TERMINATED = "it was terminated"
+    TIMED_OUT = "it timed out"
+    NOT_STARTED = "its workflow id is taken"
+
+
+def handler_failed(at: int, why: str) -> HandlerFinished:
+    """The fact that the error handler's child workflow failed."""
+    return HandlerFinished(at, error=f"Sub-graph execution failed: {why}")
 
 
 class NodeStart(_Wire):

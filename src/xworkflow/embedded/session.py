@@ -13,18 +13,21 @@ import gc
 import os
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from xworkflow.client.connection import configured_address, connect
 from xworkflow.domain.wire import task_queue
 from xworkflow.embedded.data_dir import default_data_dir
 from xworkflow.embedded.server import start_server
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.worker import build_worker
+
+Connect = Callable[[str | None], Awaitable[Client]]
+"""The client's own way to connect to an address; handed in, as this room knows no client."""
 
 SANDBOX_VARIABLE = "XWORKFLOW_WORKFLOW_SANDBOX"
 
@@ -79,9 +82,14 @@ _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictio
 _starting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-async def serve(group: RuntimeGroup) -> tuple[Client, str]:
-    """A client, and the task queue on which a worker in this process serves the group."""
-    session = await _session()
+async def serve(
+    group: RuntimeGroup, connect: Connect, configured: str | None
+) -> tuple[Client, str]:
+    """A client, and the task queue on which a worker in this process serves the group.
+
+    ``configured`` is the address of the environment's server; without one the embedded is used.
+    """
+    session = await _session(connect, configured)
     return session.client, session.serve(group)
 
 
@@ -92,20 +100,20 @@ async def close() -> None:
         await session.aclose()
 
 
-async def _session() -> Session:
+async def _session(connect: Connect, configured: str | None) -> Session:
     loop = asyncio.get_running_loop()
     async with _starting.setdefault(loop, asyncio.Lock()):
         found = _sessions.get(loop)
         if found is None:
-            found = _sessions[loop] = await _open()
+            found = _sessions[loop] = await _open(connect, configured)
             _settle_at_exit()
         return found
 
 
-async def _open() -> Session:
+async def _open(connect: Connect, configured: str | None) -> Session:
     stack = contextlib.AsyncExitStack()
-    if configured_address() is not None:
-        return Session(await connect(), stack)
+    if configured is not None:
+        return Session(await connect(configured), stack)
     server = await stack.enter_async_context(start_server(default_data_dir(), ui=True))
     return Session(await connect(server.address), stack)
 

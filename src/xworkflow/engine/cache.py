@@ -1,7 +1,7 @@
 """Compiled schemas of this process, by content.
 
-A worker runs the same few workflows over and over: the second run of one costs a hash. What a running
-workflow holds can always be found again, however many others came after it.
+A worker runs the same few workflows over and over: the second run of one costs a hash. What a
+running workflow holds can always be found again, however many others came after it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from xworkflow.nodes.registry import NodeRegistry
 
 
 class PlanCache:
-    """Keeps the most recently used compilations. Thread-safe; a hit changes no result, so a workflow
-    may use it (replay-safe)."""
+    """Keeps the most recently used compilations. Thread-safe; a hit changes no result, so a
+    workflow may use it (replay-safe)."""
 
     def __init__(self, types: NodeRegistry, max_entries: int = 256) -> None:
         self._types = types

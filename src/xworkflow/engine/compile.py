@@ -40,8 +40,8 @@ class CompiledNode:
 class CompileOptions:
     """What a compilation depends on besides the schema.
 
-    ``mock_nodes`` by node id, ``executors`` by node type; with ``all_activities`` everything but pure
-    control flow becomes a regular activity, so that all of it shows in the Web UI.
+    ``mock_nodes`` by node id, ``executors`` by node type; with ``all_activities`` everything but
+    pure control flow becomes a regular activity, so that all of it shows in the Web UI.
     """
 
     mock_nodes: Mapping[str, MockNode] = field(default_factory=dict[str, MockNode])
@@ -208,7 +208,8 @@ def reads_of(compiled: CompiledNode) -> tuple[Selector, ...] | None:
 
 
 def _reachable(start: str, edges: list[EdgeSpec]) -> set[str]:
-    """Ids that can be reached: what cannot must not hold up a join (Dify exports have leftovers)."""
+    """Ids that can be reached: what cannot must not hold up a join (Dify exports have
+    leftovers)."""
     following: dict[str, list[str]] = {}
     for edge in edges:
         following.setdefault(edge.source, []).append(edge.target)
@@ -219,5 +220,3 @@ def _reachable(start: str, edges: list[EdgeSpec]) -> set[str]:
                 reached.add(target)
                 todo.append(target)
     return reached
-
-

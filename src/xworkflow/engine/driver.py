@@ -1,8 +1,8 @@
 """Carries a run: folds ``decide`` over facts and runs the inline nodes on the way.
 
 The same driver stands in the workflow, in a local region, in a reader of a history and in the
-in-memory shell of the tests. What it cannot do itself (activities, timers, child workflows) it hands
-out as effects, in the order in which ``decide`` asked for them.
+in-memory shell of the tests. What it cannot do itself (activities, timers, child workflows) it
+hands out as effects, in the order in which ``decide`` asked for them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from xworkflow.engine.compile import Compiled
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import InlineNode
 
-Effect: TypeAlias = StartNode | StartTimer | CancelNode | StartHandler | FinishRun | ContinueAsNew | Emit
+Effect: TypeAlias = (
+    StartNode | StartTimer | CancelNode | StartHandler | FinishRun | ContinueAsNew | Emit
+)
 
 
 class Driver:
@@ -93,7 +95,9 @@ class Driver:
             strict_template=self.state.config.strict_template,
             # all Temporal retries of one attempt share it: it names the attempt family
             idempotency_key=f"{execution_id}/{start.execution_id}/{start.attempt}",
+            start_time=self.state.started_at // 1000,
             fixed_timestamp=self.state.now // 1000 if self.state.fixed_time else None,
+            fake_id_prefix=self.state.ids.fake_prefix,
         )
 
     def region_state(self, starts: list[StartNode]) -> RunState:

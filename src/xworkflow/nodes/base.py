@@ -76,9 +76,9 @@ class NodeType(Generic[D]):
     """Further names that are legal inside bodies only (spec/graph.md 7.1)."""
     data_model: ClassVar[type[NodeData]]
     placement: ClassVar[Placement]
-    is_output: ClassVar[bool] = False
+    is_output: bool = False
     """Whether its outputs are outputs of the run (end, answer)."""
-    reads_all: ClassVar[bool] = False
+    reads_all: bool = False
     """Whether the whole pool crosses to it (plugins)."""
 
     def place(self, node: Node[D]) -> Placement:

@@ -81,6 +81,11 @@ class NodeExecutorRegistry:
         """A registry without the built-ins."""
         return cls(NodeRegistry(()))
 
+    @classmethod
+    def with_builtins(cls) -> NodeExecutorRegistry:
+        """As ``NodeExecutorRegistry()``."""
+        return cls()
+
     def register(self, node_type: str, executor: NodeExecutor) -> None:
         """Add or replace; a built-in type cannot be replaced, as its place in a run is fixed."""
         self._refuse_built_in(node_type)
@@ -93,10 +98,18 @@ class NodeExecutorRegistry:
         self._executors.pop(node_type, None)
         self._factories[node_type] = factory
 
+    def apply_plugin_executors(self, executors: Mapping[str, NodeExecutor]) -> None:
+        """Add or replace the executors of plugins, by type; all of them or, on an error, none."""
+        for node_type in executors:
+            self._refuse_built_in(node_type)
+        for node_type, executor in executors.items():
+            self.register(node_type, executor)
+
     def get(self, node_type: str) -> NodeExecutor:
         """Raises NodeError ``config_error`` when there is none."""
-        if node_type in self._factories:
-            self._executors[node_type] = self._factories.pop(node_type)()
+        factory = self._factories.get(node_type)
+        if factory is not None:
+            self.register(node_type, factory())
         registered = self._executors.get(node_type)
         if registered is not None:
             return registered

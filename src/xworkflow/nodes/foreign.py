@@ -23,7 +23,7 @@ class ForeignNode(NodeType[NodeData]):
     placement = Placement.ACTIVITY
 
     def __init__(self, *, reads_all: bool) -> None:
-        self.reads_all = reads_all  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.reads_all = reads_all
 
     def selectors(self, node: Node[NodeData]) -> Iterator[tuple[str, Selector]]:
         for path, value in _walk(node.data.model_dump(), ""):

@@ -16,7 +16,7 @@ class MockedNode(InlineNode[NodeData]):
 
     def __init__(self, mock: MockNode, *, is_output: bool) -> None:
         self._mock = mock
-        self.is_output = is_output  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.is_output = is_output
 
     def run(self, node: Node[NodeData], values: Values) -> NodeRunResult:
         del node, values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xworkflow.domain.loading.text import parse_json
+from xworkflow.domain.loading.json_text import parse_json
 from xworkflow.domain.values import JsonValue, is_number
 from xworkflow.errors import DslParseError
 

@@ -87,5 +87,6 @@ def validated(
     foreign: frozenset[str] = frozenset(),
     limits: DslLimits | None = None,
 ) -> Report:
-    """As ``validate`` with the built-in types; a workflow that is started again is not walked again."""
+    """As ``validate`` with the built-in types; a workflow that is started again is not walked
+    again."""
     return _answer(_Question(schema.hash, mocked, foreign, limits, schema))
