@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -45,24 +46,31 @@ def workflow_runner(*, sandboxed: bool) -> WorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
-def build_worker(
+def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
     client: Client,
     group: RuntimeGroup,
     *,
     queue: str | None = None,
     sandboxed: bool = False,
     max_cached_workflows: int = 1000,
+    node_loop: asyncio.AbstractEventLoop | None = None,
 ) -> Worker:
-    """A worker of one group. The caller runs it, and owns and closes the group."""
+    """A worker of one group. The caller runs it, and owns and closes the group.
+
+    ``node_loop`` is the event loop to execute nodes in, when it is not the one that the worker runs
+    in.
+    """
     return Worker(
         client,
         task_queue=queue or task_queue(group.group_id),
         workflows=[GraphWorkflow],
-        activities=NodeActivities(group).all(),
+        activities=NodeActivities(group, node_loop).all(),
         workflow_runner=workflow_runner(sandboxed=sandboxed),
         max_cached_workflows=max_cached_workflows,
         # a cancel travels with the answer to a heartbeat; the default throttle makes it wait 12 s
         max_heartbeat_throttle_interval=timedelta(seconds=1),
+        # the next task of a run whose worker died waits this long before another may have it
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 

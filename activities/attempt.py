@@ -8,7 +8,7 @@ import time
 
 from pydantic import ValidationError
 
-from xworkflow.context import WorkflowContext, alive_context
+from xworkflow.context import WorkflowContext, live_context
 from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.values import JsonValue
@@ -101,8 +101,8 @@ def _context(group: RuntimeGroup, task: NodeTask) -> WorkflowContext:
         strict_template=task.strict_template,
         idempotency_key=task.idempotency_key,
     )
-    alive = alive_context(task.execution_id.removesuffix(f"/{HANDLER_SUFFIX}"))
-    return context if alive is None else context.lent_by(alive)
+    live = live_context(task.execution_id.removesuffix(f"/{HANDLER_SUFFIX}"))
+    return context if live is None else context.with_live_parts_of(live)
 
 
 def _pool(task: NodeTask) -> VariablePool:

@@ -13,9 +13,11 @@ from temporalio.exceptions import ApplicationError
 
 from xworkflow.activities.admission import admit
 from xworkflow.activities.attempt import attempt
+from xworkflow.activities.other_loop import in_loop
 from xworkflow.activities.region import Region, without_plan
 from xworkflow.domain.wire import LOCAL_REGION, NodeReport, NodeTask, RegionReport, RegionTask
 from xworkflow.engine.cache import plans
+from xworkflow.engine.compile import Compiled
 from xworkflow.runtime_group.group import RuntimeGroup
 
 HEARTBEAT_SECS: Final = 0.5
@@ -23,10 +25,14 @@ HEARTBEAT_SECS: Final = 0.5
 
 
 class NodeActivities:
-    """The activities of one group. The group is shared, and owned by the worker's process."""
+    """The activities of one group. The group is shared, and owned by the worker's process.
 
-    def __init__(self, group: RuntimeGroup) -> None:
+    Nodes are executed in ``loop``, when the group belongs to another event loop than the worker's.
+    """
+
+    def __init__(self, group: RuntimeGroup, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._group = group
+        self._loop = loop
 
     def all(self) -> list[Callable[..., Awaitable[Any]]]:
         """What to register with a Temporal worker."""
@@ -42,7 +48,7 @@ class NodeActivities:
         task: NodeTask = activity.payload_converter().from_payload(args[0].payload, NodeTask)
         beat = asyncio.create_task(_heartbeat())
         try:
-            return await attempt(self._group, task)
+            return await in_loop(self._loop, attempt(self._group, task))
         finally:
             beat.cancel()
             with suppress(asyncio.CancelledError):
@@ -54,6 +60,9 @@ class NodeActivities:
         compiled = plans.find(task.plan_key)
         if compiled is None:
             return without_plan(task)
+        return await in_loop(self._loop, self._carry(task, compiled))
+
+    async def _carry(self, task: RegionTask, compiled: Compiled) -> RegionReport:
         admission = await admit(self._group, task.execution_id) if task.admit else None
         return await Region(self._group, task, compiled).carry(admission)
 

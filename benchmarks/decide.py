@@ -13,7 +13,9 @@ import argparse
 import gc
 import statistics
 import time
+from bisect import bisect_left, bisect_right
 from collections import deque
+from operator import itemgetter
 
 from xworkflow.domain.commands import StartNode
 from xworkflow.domain.facts import NodeSucceeded, RunStarted
@@ -28,20 +30,28 @@ SIZES = (100, 1_000, 10_000)
 
 
 def plan_of(count: int, edges: list[tuple[int, int]]) -> Plan:
-    ins: list[list[int]] = [[] for _ in range(count)]
+    edges = sorted(edges, key=itemgetter(1))
+    targets = tuple(target for _, target in edges)
     outs: list[list[int]] = [[] for _ in range(count)]
-    for number, (source, target) in enumerate(edges):
+    for number, (source, _) in enumerate(edges):
         outs[source].append(number)
-        ins[target].append(number)
     nodes = tuple(
-        PlanNode(i, f"n{i}", "code", "", Placement.INLINE, tuple(ins[i]), tuple(outs[i]))
+        PlanNode(
+            index=i,
+            id=f"n{i}",
+            type="code",
+            title="",
+            placement=Placement.INLINE,
+            in_edges=range(bisect_left(targets, i), bisect_right(targets, i)),
+            out_edges=tuple(outs[i]),
+        )
         for i in range(count)
     )
     return Plan(
         dialect="native",
         nodes=nodes,
         sources=tuple(source for source, _ in edges),
-        targets=tuple(target for _, target in edges),
+        targets=targets,
         handles=("source",) * len(edges),
         root=0,
         index_of={node.id: node.index for node in nodes},

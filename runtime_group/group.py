@@ -52,15 +52,17 @@ class RuntimeGroup:
     """Shared configuration and resources of many runs. Compared by identity.
 
     ``node_placement="activity"`` makes every node but pure control flow a regular activity, so that
-    all of them show in the Web UI. ``file_directory`` is the one place on disk that files of runs may
-    be in; workers on several machines need it shared.
+    all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
+    runs may be; workers on several machines need it shared.
     """
 
     group_id: str | None = None
     group_name: str | None = None
     node_executor_registry: NodeExecutorRegistry = field(default_factory=NodeExecutorRegistry)
     llm_provider_registry: LlmProviderRegistry = field(default_factory=LlmProviderRegistry)
-    template_functions: Mapping[str, TemplateFunction] = field(default_factory=lambda: _NO_FUNCTIONS)
+    template_functions: Mapping[str, TemplateFunction] = field(
+        default_factory=lambda: _NO_FUNCTIONS
+    )
     sandbox_pool: SandboxPool = field(default_factory=DefaultSandboxPool)
     http_client_provider: HttpClientProvider = field(default_factory=HttpClientProvider)
     memory_provider: MemoryProvider | None = None

@@ -16,7 +16,7 @@ from xworkflow.domain.chat import ChatRequest, ChatResponse, ModelInfo, Provider
 from xworkflow.domain.retry_after import retry_after_secs
 from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.ports import HttpClient, HttpRequest, HttpResponse
-from xworkflow.runtime_group.openai_wire import UnreadableAnswer, read_answer, written_request
+from xworkflow.runtime_group.openai_wire import UnreadableAnswerError, read_answer, written_request
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_MODEL: Final = "gpt-4o"
@@ -74,7 +74,7 @@ class OpenAiProvider:
             raise _refused(response, config.api_key)
         try:
             return read_answer(response.content)
-        except UnreadableAnswer as error:
+        except UnreadableAnswerError as error:
             text = f"Serialization error: {error}"
             raise NodeError(NodeFailure(code="internal_error", text=text)) from None
 
@@ -134,7 +134,8 @@ def _refused(response: HttpResponse, api_key: str) -> NodeError:
         return _error("llm_auth_error", f"Authentication error: {body}", status)
     if status == 429:  # noqa: PLR2004
         wait = retry_after_secs(response.headers)
-        text = "Rate limit exceeded: " + (body if wait is None else f"retry after {wait:g}s: {body}")
+        when = "" if wait is None else f"retry after {wait:g}s: "
+        text = f"Rate limit exceeded: {when}{body}"
         return _error("llm_rate_limit", text, status, retryable=True, retry_after_secs=wait)
     retryable = status >= 500  # noqa: PLR2004
     return _error("llm_api_error", f"API error ({status}): {body}", status, retryable=retryable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from xworkflow.errors import NodeError
 from xworkflow.ports import LlmProvider
@@ -50,6 +50,17 @@ class LlmProviderRegistry:
     def list(self) -> tuple[str, ...]:
         """The ids, sorted."""
         return tuple(sorted(self._providers))
+
+    def apply_plugin_providers(self, providers: Iterable[LlmProvider]) -> None:
+        """Add or replace the providers of plugins."""
+        for provider in providers:
+            self.register(provider)
+
+    def layered(self, over: LlmProviderRegistry) -> LlmProviderRegistry:
+        """A registry of its own: these providers, and over them those of another."""
+        twin = self.clone_registry()
+        twin._providers.update(over._providers)
+        return twin
 
     def clone_registry(self) -> LlmProviderRegistry:
         """A registry of its own with the same provider objects."""

@@ -25,7 +25,7 @@ Object = dict[str, JsonValue]
 _UNKNOWN_MODEL: Final = "unknown"
 
 
-class UnreadableAnswer(ValueError):
+class UnreadableAnswerError(ValueError):
     """An answer that is not what the protocol says; the message has nothing of its content."""
 
 
@@ -86,11 +86,11 @@ def _tool_call(call: ToolCall) -> Object:
 
 
 def read_answer(content: bytes) -> ChatResponse:
-    """The first choice of an answer. Raises UnreadableAnswer."""
+    """The first choice of an answer. Raises UnreadableAnswerError."""
     answer = _object(_parsed(content), "the answer")
     choices: JsonValue = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise UnreadableAnswer("the answer has no choices")
+        raise UnreadableAnswerError("the answer has no choices")
     choice = _object(cast("list[Any]", choices)[0], "a choice of the answer")
     message = _object(choice.get("message"), "the message of the answer")
     finish_reason = choice.get("finish_reason")
@@ -107,12 +107,12 @@ def _parsed(content: bytes) -> JsonValue:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        raise UnreadableAnswer("the answer is no JSON") from None
+        raise UnreadableAnswerError("the answer is no JSON") from None
 
 
 def _object(value: JsonValue, what: str) -> Mapping[str, JsonValue]:
     if not isinstance(value, dict):
-        raise UnreadableAnswer(f"{what} is no object")
+        raise UnreadableAnswerError(f"{what} is no object")
     return cast("Object", value)
 
 

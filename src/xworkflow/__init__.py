@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xworkflow.client.compiled import CompiledWorkflow
     from xworkflow.client.dispatcher import WorkflowDispatcher
     from xworkflow.client.handle import WorkflowHandle
     from xworkflow.client.runner import WorkflowRunner
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         Running,
         Stopped,
     )
+    from xworkflow.client.workflow_cache import WorkflowCache
     from xworkflow.context import RuntimeContext, WorkflowContext
     from xworkflow.domain.events import GraphEngineEvent
     from xworkflow.domain.loading import load
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         CredentialProvider,
         IdGenerator,
         JsRuntime,
+        MemoryProvider,
         PythonRuntime,
         ResourceGovernor,
         SandboxPool,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AuditLogger": "ports",
+    "CompiledWorkflow": "client.compiled",
     "Completed": "client.status",
     "CredentialProvider": "ports",
     "DefaultSandboxPool": "runtime_group.sandbox",
@@ -80,6 +84,7 @@ _HOMES = {
     "InputError": "errors",
     "JsRuntime": "ports",
     "LlmProviderRegistry": "runtime_group.llm_registry",
+    "MemoryProvider": "ports",
     "MockNode": "domain.wire",
     "NodeError": "errors",
     "NodeExecutor": "nodes.executors",
@@ -103,6 +108,7 @@ _HOMES = {
     "ValidationFailed": "errors",
     "VariablePool": "domain.pool",
     "WasmRuntime": "ports",
+    "WorkflowCache": "client.workflow_cache",
     "WorkflowContext": "context",
     "WorkflowDispatcher": "client.dispatcher",
     "WorkflowHandle": "client.handle",
@@ -114,6 +120,7 @@ _HOMES = {
 
 __all__ = [  # noqa: PLE0604 - the names of _HOMES, which a test compares
     "AuditLogger",
+    "CompiledWorkflow",
     "Completed",
     "CredentialProvider",
     "DefaultSandboxPool",
@@ -131,6 +138,7 @@ __all__ = [  # noqa: PLE0604 - the names of _HOMES, which a test compares
     "InputError",
     "JsRuntime",
     "LlmProviderRegistry",
+    "MemoryProvider",
     "MockNode",
     "NodeError",
     "NodeExecutor",
@@ -154,6 +162,7 @@ __all__ = [  # noqa: PLE0604 - the names of _HOMES, which a test compares
     "ValidationFailed",
     "VariablePool",
     "WasmRuntime",
+    "WorkflowCache",
     "WorkflowContext",
     "WorkflowDispatcher",
     "WorkflowHandle",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, cast
@@ -125,14 +125,14 @@ class WorkflowContext:
         )
 
     @property
-    def is_lively(self) -> bool:
+    def has_live_parts(self) -> bool:
         """Whether it holds objects of this process that cannot travel with a run as data."""
         travels = isinstance(
             self.time_provider, (RealTimeProvider, FakeTimeProvider)
         ) and isinstance(self.id_generator, (RealIdGenerator, FakeIdGenerator))
         return self.sub_graph_runner is not None or not travels
 
-    def lent_by(self, other: WorkflowContext) -> Self:
+    def with_live_parts_of(self, other: WorkflowContext) -> Self:
         """This context with the live objects of another one, where it has any."""
         fakes = (FakeTimeProvider, FakeIdGenerator)
         time, ids = other.time_provider, other.id_generator
@@ -255,22 +255,22 @@ class WorkflowContext:
         )
 
 
-_alive: Final[dict[str, WorkflowContext]] = {}
+_live: Final[dict[str, WorkflowContext]] = {}
 
 
 @contextmanager
-def kept_alive(context: WorkflowContext) -> Iterator[None]:
+def kept_live(context: WorkflowContext) -> Generator[None]:
     """For the length of a block, the executors of this process find the context's live objects."""
-    _alive[context.execution_id] = context
+    _live[context.execution_id] = context
     try:
         yield
     finally:
-        _alive.pop(context.execution_id, None)
+        _live.pop(context.execution_id, None)
 
 
-def alive_context(execution_id: str) -> WorkflowContext | None:
+def live_context(execution_id: str) -> WorkflowContext | None:
     """The live context of a run that this process started and still watches."""
-    return _alive.get(execution_id)
+    return _live.get(execution_id)
 
 
 if TYPE_CHECKING:

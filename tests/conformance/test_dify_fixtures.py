@@ -15,7 +15,7 @@ from xworkflow.client.status import Completed, ExecutionStatus
 from xworkflow.domain.loading import load
 from xworkflow.domain.wire import MockNode
 from xworkflow.runtime_group.group import RuntimeGroup
-from xworkflow.testing.cases import same_json
+from xworkflow.testing.comparison import same_json
 from xworkflow.worker import build_worker
 
 pytestmark = [pytest.mark.temporal, pytest.mark.conformance]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from xworkflow.cli.test import run_folders
 from xworkflow.client.connection import connect
 from xworkflow.testing.cases import Verdict, find_cases
+from xworkflow.testing.run import run_folders
 
 pytestmark = [pytest.mark.temporal, pytest.mark.conformance]
 

@@ -18,7 +18,7 @@ from xworkflow.nodes.base import Node, NodeData, Values, WorkNode
 from xworkflow.nodes.registry import NodeRegistry
 from xworkflow.ports import Ports
 
-LAWS = settings(deadline=None, max_examples=int(__import__("os").environ.get("N", "150")), phases=[__import__("hypothesis").Phase.generate])
+LAWS = settings(max_examples=int(__import__("os").environ.get("N", "100")))
 
 Failing = Literal["never", "tolerated", "any"]
 """Which failures a graph may hold: none, those that a strategy or a retry absorbs, or all."""
@@ -184,7 +184,8 @@ def _nodes(
     return ScriptedNode(
         id=name,
         attempts=attempts,
-        is_output=not out_edges or draw(st.integers(0, 3)) == 0,
+        # exceptions add the same two outputs everywhere: the later one would win
+        is_output=strategy == "none" and (not out_edges or draw(st.integers(0, 3)) == 0),
         inline=inline,
         strategy=strategy,
         default_value={f"out_{name}": "default"} if strategy == "default-value" else {},

@@ -103,6 +103,9 @@ class InMemoryShell:
     def run(self) -> RunResult:
         """Carry the run to its end."""
         self.begin()
+        return self.finish()
+
+    def finish(self) -> RunResult:
         while self.result is None:
             self.step()
         return self.result

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from io import TextIOWrapper
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from typer.exceptions import Exit, TyperException
@@ -14,6 +14,8 @@ from typer.exceptions import Exit, TyperException
 from xworkflow.cli.exit_codes import ExitCode, leave
 from xworkflow.cli.failures import print_failure
 from xworkflow.cli.printing import print_error
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="xworkflow",
@@ -83,7 +85,7 @@ def invoke(arguments: Sequence[str]) -> int:
     return int(returned) if isinstance(returned, int) else ExitCode.OK
 
 
-def run_async(work: Coroutine[Any, Any, int]) -> int:
+def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work in an event loop of its own."""
     import asyncio
 

@@ -21,7 +21,7 @@ With a server in Temporal's environment configuration it is a worker for that on
 
 def register(app: typer.Typer) -> None:
     @app.command("dev", help=EXAMPLES)
-    def command() -> int:  # pyright: ignore[reportUnusedFunction]
+    def command() -> int:
         return run_async(run())
 
 
@@ -30,8 +30,8 @@ async def run() -> int:
     from xworkflow.cli.place import server_place, worker_at
     from xworkflow.cli.stopping import stop_requested
 
-    stop = stop_requested()
     async with server_place(None) as place, worker_at(place.address):
+        stop = stop_requested()
         print_note(f"Temporal server: {place.address}")
         if place.ui_url is not None:
             print_note(f"Web UI:          {place.ui_url}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from xworkflow.cli.exit_codes import ExitCode, code_of
 from xworkflow.cli.printing import print_error, print_report
+from xworkflow.domain.diagnostics import Report
 from xworkflow.errors import EngineError, InputError, ValidationFailed
 
 
@@ -25,12 +26,11 @@ def print_failure(error: Exception) -> ExitCode:
 
 def failure_object(error: Exception) -> dict[str, Any]:
     """The status, error and diagnostics of ``--json`` for what never became a result."""
-    refused = code_of(error) == ExitCode.REFUSED
-    found = error.report.to_json()["diagnostics"] if isinstance(error, ValidationFailed) else []
+    report = error.report if isinstance(error, ValidationFailed) else Report()
     return {
-        "status": "refused" if refused else "error",
+        "status": "refused" if code_of(error) == ExitCode.REFUSED else "error",
         "error": "; ".join(_problems(error)),
-        "diagnostics": found,
+        "diagnostics": report.to_json()["diagnostics"],
     }
 
 

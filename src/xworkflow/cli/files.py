@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.loading import Loaded, format_of, read
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.values import JsonValue
+from xworkflow.engine.validation import validate
 from xworkflow.errors import InputError, ValidationFailed
-from xworkflow.nodes.start import start_variables
-
-if TYPE_CHECKING:
-    from xworkflow.client.runner import WorkflowRunnerBuilder
+from xworkflow.nodes.start import check_inputs, start_variables
 
 _JSON_TYPES = ("number", "boolean", "checkbox", "object", "json_object")
 
@@ -25,38 +23,41 @@ def read_workflow(path: Path) -> Loaded:
     return read(_bytes(path), format_of(path.name), name=path.stem)
 
 
-def load_workflow(path: Path) -> WorkflowSchema:
-    """The schema of a workflow file. Raises InputError or ValidationFailed."""
+def report_on(loaded: Loaded) -> Report:
+    """The loader's diagnostics and those of validation."""
+    if loaded.schema is None:
+        return Report(diagnostics=loaded.diagnostics)
+    found = validate(loaded.schema)
+    return Report(diagnostics=(*loaded.diagnostics, *found.diagnostics))
+
+
+def read_valid(path: Path) -> WorkflowSchema:
+    """The schema of a workflow file, with a name. Raises InputError or ValidationFailed."""
     loaded = read_workflow(path)
-    if loaded.schema is None or any(d.level == "error" for d in loaded.diagnostics):
-        raise ValidationFailed(Report(diagnostics=loaded.diagnostics), str(path))
+    report = report_on(loaded)
+    if loaded.schema is None or not report.is_valid:
+        raise ValidationFailed(report, str(path))
     return loaded.schema
 
 
-def check_workflow(builder: WorkflowRunnerBuilder, path: Path) -> None:
-    """What the builder's own check raises, with the name of the file."""
-    try:
-        builder.check()
-    except ValidationFailed as error:
-        raise ValidationFailed(error.report, str(path)) from None
-    except InputError as error:
-        raise InputError(tuple(f"{path}: {problem}" for problem in error.problems)) from None
-
-
-def gather_inputs(
-    schema: WorkflowSchema, pairs: Sequence[str], file: Path | None
+def read_inputs(
+    schema: WorkflowSchema, workflow: Path, pairs: Sequence[str], file: Path | None
 ) -> dict[str, JsonValue]:
-    """Inputs from a JSON file and ``key=value`` pairs; pairs win.
+    """Inputs from a JSON file and ``key=value`` pairs; pairs win. Raises InputError.
 
     A pair's value is text, or JSON where the start node declares a type that is not text.
     """
     inputs: dict[str, JsonValue] = {} if file is None else _object(file)
-    types = {variable.variable: variable.type for variable in start_variables(schema)}
+    declared = start_variables(schema)
+    types = {variable.variable: variable.type for variable in declared}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError((f"--input '{pair}' is not of the form key=value",))
         inputs[key] = _typed(key, value, types.get(key, "string"))
+    problems = check_inputs(declared, inputs, schema.dialect)
+    if problems:
+        raise InputError(tuple(f"{workflow}: {problem}" for problem in problems))
     return inputs
 
 

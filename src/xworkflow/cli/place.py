@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -38,6 +38,10 @@ class Place:
         tail = f"/{run_id}/history" if run_id else ""
         return f"{self.ui_url}/namespaces/{self.client.namespace}/workflows/{execution_id}{tail}"
 
+    def unusable(self, error: RPCError) -> InfrastructureError:
+        """What is wrong when the server answers a call of ours with an error."""
+        return InfrastructureError(f"the server at {self.address} refuses: {error.message}")
+
     async def find(self, execution_id: str) -> WorkflowHandle | None:
         """A run that is there, open or closed. InputError when the id is another workflow's."""
         try:
@@ -45,9 +49,11 @@ class Place:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            raise _unusable(self.address, error) from None
+            raise self.unusable(error) from None
         if found.workflow_type != GRAPH_WORKFLOW:
-            raise InputError((f"'{execution_id}' is no run of ours, but a '{found.workflow_type}'",))
+            raise InputError(
+                (f"'{execution_id}' is no run of ours, but a '{found.workflow_type}'",)
+            )
         first = found.raw_description.workflow_execution_info.first_run_id
         return WorkflowHandle(self.client, execution_id, run_id=first or found.run_id)
 
@@ -60,7 +66,7 @@ class Place:
 
 
 @contextlib.asynccontextmanager
-async def worker_at(address: str) -> AsyncIterator[None]:
+async def worker_at(address: str) -> AsyncGenerator[None]:
     """A worker of the default group as a child process; what it prints goes to ``worker.log``."""
     from xworkflow.embedded.data_dir import default_data_dir
     from xworkflow.embedded.worker_process import start_worker, worker_command
@@ -71,7 +77,7 @@ async def worker_at(address: str) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def server_place(address: str | None, *, ui: bool = True) -> AsyncIterator[Place]:
+async def server_place(address: str | None, *, ui: bool = True) -> AsyncGenerator[Place]:
     """Connect to the address, else to the environment's server, else to the embedded one.
 
     The embedded server is started when no command of this machine runs one, and ends with this one.
@@ -97,21 +103,21 @@ async def open_client(address: str | None) -> Client:
         raise InputError((f"--address '{address}' is not of the form HOST:PORT",))
     _set_sdk_log("INFO" if logging.getLogger().isEnabledFor(logging.INFO) else "ERROR")
     client = await connect(address)
-    where = client.service_client.config.target_host
+    await _require_namespace(client)
+    return client
+
+
+async def _require_namespace(client: Client) -> None:
     try:
         await client.workflow_service.describe_namespace(
             DescribeNamespaceRequest(namespace=client.namespace)
         )
     except RPCError as error:
+        where = client.service_client.config.target_host
+        text = f"the server at {where} refuses: {error.message}"
         if error.status is RPCStatusCode.NOT_FOUND:
-            text = f"the Temporal server at {where} has no namespace '{client.namespace}'"
-            raise InfrastructureError(text) from None
-        raise _unusable(where, error) from None
-    return client
-
-
-def _unusable(address: str, error: RPCError) -> InfrastructureError:
-    return InfrastructureError(f"the Temporal server at {address} refuses: {error.message}")
+            text = f"the server at {where} has no namespace '{client.namespace}'"
+        raise InfrastructureError(text) from None
 
 
 @functools.cache

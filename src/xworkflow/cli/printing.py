@@ -67,14 +67,18 @@ def print_note(text: str) -> None:
     errors().print(f"[dim]{plain(text)}[/]")
 
 
-def print_text(text: str) -> None:
+def print_text(text: str, *, flush: bool = False) -> None:
     """A result that is text: as it is, except that a terminal is not to obey it."""
     sys.stdout.write((_shown(text) if sys.stdout.isatty() else text) + "\n")
+    if flush:
+        sys.stdout.flush()
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
-    """One JSON value on stdout, without colours or wrapping."""
+def print_json(value: Any, *, flush: bool = False) -> None:  # noqa: ANN401 - JSON
+    """One JSON value on stdout, in one line and without colours."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None) + "\n")
+    if flush:
+        sys.stdout.flush()
 
 
 def print_report(report: Report, name: str) -> None:

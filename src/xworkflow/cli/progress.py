@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
-from xworkflow.cli.printing import errors
+from xworkflow.cli.printing import errors, plain, plain_line
 from xworkflow.domain.events import GraphEngineEvent
 
 
 class Progress:
-    """Prints what happens to nodes on stderr: ``▶`` started, ``✓`` done, ``↻`` again, ``✗`` failed."""
+    """Prints on stderr what happens: ``▶`` started, ``✓`` done, ``↻`` again, ``✗`` failed."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = None if quiet else errors()
@@ -28,25 +26,34 @@ class Progress:
             case "node_run_started":
                 title = data["node_title"] or data["node_id"]
                 self._started[data["id"]] = (title, event.at)
-                return f"[cyan]▶[/] {escape(title)} [dim]({escape(data['node_type'])})[/]"
+                return f"[cyan]▶[/] {plain_line(title)} [dim]({plain(data['node_type'])})[/]"
             case "node_run_succeeded":
                 return f"[green]✓[/] {self._ended(event)}"
             case "node_run_exception":
-                return f"[yellow]![/] {self._ended(event)}: {escape(data['error'])}"
+                return f"[yellow]![/] {self._ended(event)}: {plain_line(data['error'])}"
             case "node_run_failed":
-                return f"[red]✗[/] {self._ended(event)}: {escape(data['error'])}"
+                return f"[red]✗[/] {self._ended(event)}: {plain_line(data['error'])}"
             case "node_run_retry":
+                title = plain_line(data["node_title"] or data["node_id"])
                 return (
-                    f"[yellow]↻[/] {escape(data['node_title'] or data['node_id'])}: attempt "
-                    f"{data['retry_index']} failed, trying again: {escape(data['error'])}"
+                    f"[yellow]↻[/] {title}: attempt {data['retry_index']} failed, trying again: "
+                    f"{plain_line(data['error'])}"
                 )
-            case "error_handler_started":
-                return "[yellow]▶[/] error handler"
             case _:
-                return None
+                return _handler_line(event)
 
     def _ended(self, event: GraphEngineEvent) -> str:
-        title, began = self._started.pop(
-            event.data["id"], (event.data["node_id"], event.at)
-        )
-        return f"{escape(title)} [dim]{(event.at - began) / 1000:.2f} s[/]"
+        title, began = self._started.pop(event.data["id"], (event.data["node_id"], event.at))
+        return f"{plain_line(title)} [dim]{(event.at - began) / 1000:.2f} s[/]"
+
+
+def _handler_line(event: GraphEngineEvent) -> str | None:
+    match event.type:
+        case "error_handler_started":
+            return "[yellow]▶[/] error handler"
+        case "error_handler_succeeded":
+            return "[green]✓[/] error handler"
+        case "error_handler_failed":
+            return f"[red]✗[/] error handler: {plain_line(event.data['error'])}"
+        case _:
+            return None

@@ -29,7 +29,7 @@ Check workflow files without running them: every problem, with its code, line, n
 
 def register(app: typer.Typer) -> None:
     @app.command("validate", help=EXAMPLES)
-    def command(  # pyright: ignore[reportUnusedFunction]
+    def command(
         files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML, JSON or TOML.")],
         as_json: Annotated[
             bool, typer.Option("--json", help="One object, with a report for each file.")
@@ -51,18 +51,13 @@ def run(files: list[Path], *, as_json: bool) -> int:
 
 def report_of(path: Path) -> Report:
     """The diagnostics of loading and of validation. A file that cannot be read has one, too."""
-    from xworkflow.cli.files import read_workflow
+    from xworkflow.cli.files import read_workflow, report_on
     from xworkflow.domain.diagnostics import Report, finding
-    from xworkflow.engine.validation import validate
 
     try:
-        loaded = read_workflow(path)
+        return report_on(read_workflow(path))
     except InputError as error:
         return Report(diagnostics=(finding("E001", str(error).removeprefix(f"{path}: ")),))
-    if loaded.schema is None:
-        return Report(diagnostics=loaded.diagnostics)
-    found = validate(loaded.schema)
-    return Report(diagnostics=(*loaded.diagnostics, *found.diagnostics))
 
 
 def _print_table(reports: Mapping[str, Report]) -> None:

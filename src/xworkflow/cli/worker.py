@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from typing import Annotated
 
 import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
-from xworkflow.cli.printing import print_note
-from xworkflow.client.connection import connect
-from xworkflow.domain.wire import task_queue
-from xworkflow.embedded.worker_process import READY_LINE
+from xworkflow.cli.printing import print_note, print_text
 
 EXAMPLES = """
 Carry runs: polls the group's task queue until it is stopped by Ctrl-C or SIGTERM.
@@ -31,11 +26,18 @@ The server comes from `--address`, or from Temporal's own environment configurat
 
 def register(app: typer.Typer) -> None:
     @app.command("worker", help=EXAMPLES)
-    def command(  # pyright: ignore[reportUnusedFunction]
-        address: Annotated[str | None, typer.Option(help="HOST:PORT of the Temporal server.")] = None,
-        group_id: Annotated[str | None, typer.Option(help="The group to serve.")] = None,
+    def command(
+        address: Annotated[
+            str | None, typer.Option(metavar="HOST:PORT", help="The Temporal server.")
+        ] = None,
+        group_id: Annotated[
+            str | None, typer.Option(metavar="ID", help="The group to serve.")
+        ] = None,
         queue: Annotated[
-            str | None, typer.Option("--task-queue", help="Another queue than the group's own.")
+            str | None,
+            typer.Option(
+                "--task-queue", metavar="NAME", help="Another queue than the group's own."
+            ),
         ] = None,
         sandbox: Annotated[
             bool, typer.Option(help="Run workflows in Temporal's determinism sandbox (slower).")
@@ -48,19 +50,26 @@ async def run(
     address: str | None, group_id: str | None, queue: str | None, *, sandboxed: bool
 ) -> int:
     """Exit code 0 after a stop that was asked for."""
+    from xworkflow.cli.place import open_client
+    from xworkflow.cli.stopping import stop_requested
+    from xworkflow.domain.wire import task_queue
+    from xworkflow.embedded.worker_process import READY_LINE
     from xworkflow.runtime_group.group import RuntimeGroup
+    from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
     from xworkflow.worker import build_worker
 
-    client = await connect(address)
-    group = RuntimeGroup(group_id=group_id)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await open_client(address)
+    group = RuntimeGroup(
+        group_id=group_id,
+        llm_provider_registry=LlmProviderRegistry.with_builtins(),
+        file_directory=files,
+    )
+    stop = stop_requested()
     try:
         async with build_worker(client, group, queue=queue, sandboxed=sandboxed):
             where = client.service_client.config.target_host
             print_note(f"polling {queue or task_queue(group_id)} at {where}")
-            print(READY_LINE.decode(), flush=True)
+            print_text(READY_LINE.decode(), flush=True)
             await stop.wait()
     finally:
         await group.aclose()

@@ -32,9 +32,8 @@ async def connect(address: str | None = None) -> Client:
     target = address or config.get("target_host") or "localhost:7233"
     try:
         async with asyncio.timeout(CONNECT_SECS):
-            return await Client.connect(
-                **{**config, "target_host": target}, data_converter=pydantic_data_converter
-            )
+            config["target_host"] = target
+            return await Client.connect(**config, data_converter=pydantic_data_converter)
     except (RuntimeError, ValueError, TimeoutError) as error:
         logging.getLogger(__name__).info("connecting to %s: %s", target, error)
         text = f"no Temporal server answers at {target}{_reason(error)}"

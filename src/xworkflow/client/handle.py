@@ -28,10 +28,19 @@ from xworkflow.errors import InfrastructureError, InputError
 class WorkflowHandle:
     """A run by its id. Holds no resources; the client belongs to whoever made it."""
 
-    def __init__(self, client: Client, execution_id: str, *, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        execution_id: str,
+        *,
+        run_id: str | None = None,
+        collect_events: bool = True,
+    ) -> None:
         self._client = client
         self.execution_id = execution_id
         self.first_run_id = run_id
+        self._events_active = collect_events
+        self._collect_events = collect_events
 
     async def wait(self) -> ExecutionStatus:
         """Wait for the end. Never raises for a run that failed: that is a status."""
@@ -66,12 +75,20 @@ class WorkflowHandle:
         """The run's events in order, from the history alone: no worker needs to run.
 
         ``after`` skips events up to that ``seq``. With ``follow`` the iterator ends with the run,
-        else with what has happened so far.
+        else with what has happened so far. There are none when the run was started with
+        ``collect_events(False)``.
         """
+        if not self._collect_events:
+            return
         async for _, new in self.read(follow=follow):
             for event in new:
                 if event.seq > after:
                     yield event
+        self._events_active = not follow
+
+    def events_active(self) -> bool:
+        """Whether this handle may still bring events: not after it has read the last of them."""
+        return self._events_active
 
     async def read(
         self, *, follow: bool = True

@@ -1,6 +1,7 @@
-"""What is said to a chat model and what it answers, whichever provider is asked (spec/runtime.md 3.1).
+"""What is said to a chat model and what it answers, whichever provider is asked.
 
-Plain frozen data: nodes make requests, providers of the runtime group put them on the wire.
+Plain frozen data: nodes make requests, providers of the runtime group put them on the wire
+(spec/runtime.md 3.1).
 """
 
 from __future__ import annotations

@@ -139,6 +139,11 @@ def evaluate_condition(condition: Condition, get: Lookup, dialect: Dialect) -> V
     return _dify(condition.comparison_operator, actual, _filled(condition.value, get))
 
 
+def compare_with(comparison: SubCondition, actual: JsonValue, get: Lookup) -> Verdict:
+    """Compare a value at hand, by the rules of Dify's dialect."""
+    return _dify(comparison.comparison_operator, actual, _filled(comparison.value, get))
+
+
 def _combine(verdicts: Iterable[Verdict], logical_operator: LogicalOperator) -> Verdict:
     """Asks for no more verdicts than it needs."""
     if logical_operator == "and":
@@ -237,8 +242,5 @@ def _about_files(
 
 
 def _about_file(file: JsonValue, group: SubConditions, get: Lookup) -> Verdict:
-    verdicts = (
-        _dify(sub.comparison_operator, file_attribute(file, sub.key), _filled(sub.value, get))
-        for sub in group.conditions
-    )
+    verdicts = (compare_with(sub, file_attribute(file, sub.key), get) for sub in group.conditions)
     return _combine(verdicts, group.logical_operator)

@@ -28,14 +28,15 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """One node of a plan. ``reads`` is None where the whole pool crosses to it."""
+    """One node of a plan. ``reads`` is None where the whole pool crosses to it. ``out_edges`` are in
+    the order in which they were drawn; ``in_edges`` stand side by side."""
 
     index: int
     id: str
     type: str
     title: str
     placement: Placement
-    in_edges: tuple[int, ...]
+    in_edges: range
     out_edges: tuple[int, ...]
     is_output: bool = False
     is_branch: bool = False
@@ -47,7 +48,11 @@ class PlanNode:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A graph ready to run. Edge ``e`` goes from ``sources[e]`` to ``targets[e]``."""
+    """A graph ready to run. Edge ``e`` goes from ``sources[e]`` to ``targets[e]``.
+
+    Edges are numbered by their targets: a join of many then finds an edge that is still open with
+    one look at a slice of the state.
+    """
 
     dialect: Dialect
     nodes: tuple[PlanNode, ...]

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from xworkflow.domain.persistent import PersistentMap
 from xworkflow.domain.selectors import Selector
-from xworkflow.domain.values import FILE_MARK, JsonValue, is_file
+from xworkflow.domain.values import FILE_CATEGORIES, FILE_MARK, JsonValue, is_file
 
 Namespace = Mapping[str, JsonValue]
 
@@ -104,8 +104,11 @@ def _descend(value: JsonValue, part: str) -> JsonValue:
 
 
 def file_attribute(file: Mapping[str, JsonValue], attribute: str) -> JsonValue:
-    """A file's attribute as Dify names it; ``type`` is its category by MIME type (3.5)."""
+    """A file's attribute as Dify names it; ``type`` is its category, as given or by MIME type."""
     if attribute == "type":
+        given = file.get("type")
+        if isinstance(given, str) and given in FILE_CATEGORIES:
+            return given
         return file_category(str(file.get("mime_type") or ""))
     return file.get("id" if attribute == "related_id" else attribute)
 

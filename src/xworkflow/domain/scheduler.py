@@ -25,7 +25,7 @@ of spec/graph.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -333,21 +333,23 @@ class _Turn:
         if not node.is_branch:
             self.resolve(node.index, node.out_edges, ())
             return
-        taken = tuple(e for e in node.out_edges if self.matches(node, self.plan.handles[e], handle))
-        if not taken and self.plan.dialect == "native" and not self.may_end(node, handle):
+        default = handle is None and self.may_omit_handle(node)
+        wanted = SOURCE_HANDLES if default else (handle,)
+        taken: list[int] = []
+        skipped: list[int] = []
+        for edge in node.out_edges:
+            (taken if self.plan.handles[edge] in wanted else skipped).append(edge)
+        if not taken and not default and self.plan.dialect == "native":
             self.fail(_no_edge(node, handle), "InternalError")
             return
-        self.resolve(node.index, taken, tuple(e for e in node.out_edges if e not in taken))
+        self.resolve(node.index, taken, skipped)
 
-    def matches(self, node: PlanNode, edge_handle: str, handle: str | None) -> bool:
-        """Whether an edge is taken. A node with a fail-branch that succeeds takes its source edges;
-        so does, in Dify's dialect, any branch node without an answer."""
-        if handle is not None:
-            return edge_handle == handle
-        lenient = self.plan.dialect == "dify" or node.error_strategy.type == FAIL_BRANCH
-        return lenient and edge_handle in SOURCE_HANDLES
+    def may_omit_handle(self, node: PlanNode) -> bool:
+        """Whether a branch node that names no handle takes its source edges, if it has any: one with
+        a fail-branch that succeeds (6.2), and in Dify's dialect any."""
+        return node.error_strategy.type == FAIL_BRANCH or self.plan.dialect == "dify"
 
-    def resolve(self, source: int, taken: tuple[int, ...], skipped: tuple[int, ...]) -> None:
+    def resolve(self, source: int, taken: Iterable[int], skipped: Iterable[int]) -> None:
         for edge in taken:
             self.edges[edge] = _EDGE_TAKEN
         for edge in skipped:
@@ -358,10 +360,10 @@ class _Turn:
             target = pending.pop()
             if self.nodes[target] != _PENDING:
                 continue
-            phases = [self.edges[e] for e in self.plan.nodes[target].in_edges]
-            if _EDGE_PENDING in phases:
+            ins = self.plan.nodes[target].in_edges
+            if self.edges.find(_EDGE_PENDING, ins.start, ins.stop) >= 0:
                 continue
-            if _EDGE_TAKEN in phases:
+            if self.edges.find(_EDGE_TAKEN, ins.start, ins.stop) >= 0:
                 self.enqueue(target, source)
                 continue
             self.nodes[target] = _SKIPPED

@@ -49,7 +49,7 @@ class NodeSpec(_Frozen):
     retry_config: RetryConfig | None = None
     timeout_secs: float | None = None
     parent_id: str | None = None
-    line: int | None = None
+    line: int | None = Field(default=None, exclude=True)  # of the file; layout is no version
 
 
 class EdgeSpec(_Frozen):
@@ -59,7 +59,7 @@ class EdgeSpec(_Frozen):
     source: str
     target: str
     source_handle: str | None = None
-    line: int | None = None
+    line: int | None = Field(default=None, exclude=True)  # of the file; layout is no version
 
     @property
     def handle(self) -> str:

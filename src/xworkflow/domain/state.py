@@ -109,7 +109,7 @@ def initial_state(  # noqa: PLR0913 - the parts of a run, each independent
         edges=bytes(len(plan.targets)),
         pool=pool,
         config=config,
-        ids=IdSequence(id_base, fake_id_prefix),
+        ids=IdSequence(id_base, fake_id_prefix, count=1),  # the first is the run's own (5.8)
         started_at=now,
         now=now,
         fixed_time=fixed_timestamp is not None,

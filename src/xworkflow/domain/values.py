@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
+from urllib.parse import unquote, urlsplit
+
+from xworkflow.domain.mime_types import mime_type_of
 
 JsonValue: TypeAlias = Any
 """None, bool, int, float, str, list of these, or dict from str to these."""
@@ -136,10 +139,11 @@ def to_file(value: JsonValue) -> JsonValue | None:
     """The file that an object describes (3.5), or None when it does not fit.
 
     All fields are optional on input; the suffix of the name is the fallback for the extension.
+    Dify's own objects (``{type, transfer_method, upload_file_id or url}``) get what they lack.
     """
     if not isinstance(value, dict):
         return None
-    given = cast("dict[str, Any]", value)
+    given = _from_dify(cast("dict[str, Any]", value))
     file: dict[str, JsonValue] = {FILE_MARK: FILE_MARK_VALUE}
     for key, default in _FILE_DEFAULTS.items():
         item = given.get(key, default)
@@ -160,6 +164,39 @@ def to_file(value: JsonValue) -> JsonValue | None:
     for key, item in given.items():
         file.setdefault(key, item)
     return file
+
+
+_DIFY_NAMES = {
+    "upload_file_id": "id",
+    "tool_file_id": "id",
+    "related_id": "id",
+    "remote_url": "url",
+    "filename": "name",
+}
+FILE_CATEGORIES: Final = frozenset({"image", "document", "audio", "video", "custom"})
+
+
+def _from_dify(given: dict[str, Any]) -> dict[str, Any]:
+    """A file object of Dify's API under our names; its name is in its URL. Others as they are."""
+    drawn = given.get("type")
+    if not (isinstance(drawn, str) and drawn in FILE_CATEGORIES):
+        return given
+    renamed = {ours: given[dify] for dify, ours in _DIFY_NAMES.items() if given.get(dify)}
+    file = {**renamed, **{key: item for key, item in given.items() if item not in (None, "")}}
+    url = file.get("url")
+    if "name" not in file and isinstance(url, str) and (name := _name_in(url)):
+        file["name"] = name
+    if "mime_type" not in file and isinstance(file.get("name"), str):
+        file["mime_type"] = mime_type_of(file["name"])
+    return file
+
+
+def _name_in(url: str) -> str:
+    """The last segment of a URL's path; nothing where it cannot be read."""
+    try:
+        return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    except ValueError:
+        return ""
 
 
 def coerce_declared(value: JsonValue, declared_type: str) -> JsonValue:

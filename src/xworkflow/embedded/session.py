@@ -14,16 +14,18 @@ import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from functools import cache
+from typing import Final
 
 from temporalio.client import Client
-from temporalio.worker import Worker
 
 from xworkflow.domain.wire import task_queue
 from xworkflow.embedded.data_dir import default_data_dir
 from xworkflow.embedded.server import start_server
-from xworkflow.runtime_group.group import RuntimeGroup
+from xworkflow.embedded.worker_thread import WorkerThread
+from xworkflow.runtime_group.group import RuntimeGroup, default_group
 from xworkflow.worker import build_worker
 
 Connect = Callable[[str | None], Awaitable[Client]]
@@ -31,55 +33,79 @@ Connect = Callable[[str | None], Awaitable[Client]]
 
 SANDBOX_VARIABLE = "XWORKFLOW_WORKFLOW_SANDBOX"
 
+_ATEXIT_SECS: Final = 10.0
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class _Served:
-    """A group and the worker that serves it. The group is kept: its identity is the key."""
+    """A group, and the worker that serves it until ``polling`` ends."""
 
     group: RuntimeGroup
     queue: str
-    task: asyncio.Task[None]
+    polling: Future[None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
-    """One event loop's server and workers."""
+    """One event loop's server and workers. Nodes run in that loop, where their group is used."""
 
     client: Client
     stack: contextlib.AsyncExitStack
-    served: dict[int, _Served] = field(default_factory=dict[int, _Served])
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    workers: WorkerThread = field(default_factory=WorkerThread)
+    served: list[_Served] = field(default_factory=list[_Served])
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    keeper: asyncio.Task[None] | None = None
 
     def serve(self, group: RuntimeGroup) -> str:
         """The task queue of a group, with a worker on it."""
-        known = self.served.get(id(group))
-        if known is not None and not known.task.done():
-            return known.queue
-        queue = self._queue_for(group)
-        sandboxed = os.environ.get(SANDBOX_VARIABLE) == "1"
-        worker = build_worker(self.client, group, queue=queue, sandboxed=sandboxed)
-        self.served[id(group)] = _Served(group, queue, asyncio.create_task(_run(worker, group)))
+        self.served = [served for served in self.served if not served.polling.done()]
+        for served in self.served:
+            if served.group.has_the_parts_of(group):
+                return served.queue
+        queue = self._free_queue(group)
+        polling = self.workers.start(
+            lambda: build_worker(
+                self.client,
+                group,
+                queue=queue,
+                sandboxed=os.environ.get(SANDBOX_VARIABLE) == "1",
+                node_loop=self.loop,
+            )
+        )
+        self.served.append(_Served(group, queue, polling))
         return queue
 
-    def _queue_for(self, group: RuntimeGroup) -> str:
-        """A named group's own queue, so that another worker may carry its runs on; one of its own
-        for each further group object, as two must never serve each other's runs."""
+    def _free_queue(self, group: RuntimeGroup) -> str:
+        """The group's own queue, where any other worker of that group may carry its runs on; a new
+        one where that would give them to a worker of another group."""
         queue = task_queue(group.group_id)
-        is_default = group.group_id is not None or not group.has_own_limits
-        if is_default and all(served.queue != queue for served in self.served.values()):
+        if _is_known_elsewhere(group) and all(other.queue != queue for other in self.served):
             return queue
         return f"{queue}-{uuid.uuid4()}"
 
-    async def aclose(self) -> None:
-        """End the workers, their groups, and the server where this process started it."""
-        for served in self.served.values():
-            served.task.cancel()
-        await asyncio.gather(*(s.task for s in self.served.values()), return_exceptions=True)
-        self.served.clear()
-        await self.stack.aclose()
+    async def keep(self) -> None:
+        """Wait for ``close()`` or the end of the loop, which cancels this; then end everything, in
+        order."""
+        try:
+            await self.closing.wait()
+        finally:
+            if _sessions.get(self.loop) is self:
+                del _sessions[self.loop]
+            await self.workers.aclose()
+            for served in self.served:
+                await served.group.rest()
+            await self.stack.aclose()
 
 
-_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
-_starting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+def _is_known_elsewhere(group: RuntimeGroup) -> bool:
+    """Whether a worker of another process can be one of this group: it is named, or the default."""
+    is_default = group is default_group() and not group.node_executor_registry.foreign_types()
+    return group.group_id is not None or is_default
+
+
+_sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+_starting: dict[asyncio.AbstractEventLoop, asyncio.Task[Session]] = {}
 
 
 async def serve(
@@ -94,50 +120,53 @@ async def serve(
 
 
 async def close() -> None:
-    """End what ``serve`` has started in this event loop."""
-    session = _sessions.pop(asyncio.get_running_loop(), None)
-    if session is not None:
-        await session.aclose()
+    """End what ``serve`` has started in this event loop. Groups can be used again."""
+    session = _sessions.get(asyncio.get_running_loop())
+    if session is not None and session.keeper is not None:
+        session.closing.set()
+        await asyncio.wait((session.keeper,))
 
 
 async def _session(connect: Connect, configured: str | None) -> Session:
+    """The loop's session; opened once, however many ask at the same time."""
     loop = asyncio.get_running_loop()
-    async with _starting.setdefault(loop, asyncio.Lock()):
-        found = _sessions.get(loop)
-        if found is None:
-            found = _sessions[loop] = await _open(connect, configured)
-            _settle_at_exit()
+    found = _sessions.get(loop)
+    if found is not None and not found.closing.is_set():
         return found
+    opening = _starting.get(loop)
+    if opening is None:
+        opening = _starting[loop] = asyncio.create_task(_open(connect, configured))
+        opening.add_done_callback(lambda _: _starting.pop(loop))
+    return await asyncio.shield(opening)
 
 
 async def _open(connect: Connect, configured: str | None) -> Session:
-    stack = contextlib.AsyncExitStack()
-    if configured is not None:
-        return Session(await connect(configured), stack)
-    server = await stack.enter_async_context(start_server(default_data_dir(), ui=True))
-    return Session(await connect(server.address), stack)
+    async with contextlib.AsyncExitStack() as stack:
+        if configured is None:
+            server = await stack.enter_async_context(start_server(default_data_dir(), ui=True))
+            client = await connect(server.address)
+        else:
+            client = await connect(configured)
+        session = Session(client, stack.pop_all())
+    _settle_at_exit()
+    session.keeper = asyncio.create_task(session.keep())
+    _sessions[session.loop] = session
+    return session
 
 
-async def _run(worker: Worker, group: RuntimeGroup) -> None:
-    try:
-        await worker.run()
-    finally:
-        with contextlib.suppress(Exception):
-            await group.aclose()
-
-
-_settled = False
-
-
+@cache
 def _settle_at_exit() -> None:
-    """The SDK's threads may abort an interpreter that ends right after its loop (sdk-python#300):
-    drop what holds them, and give them time to end."""
-    global _settled  # noqa: PLW0603 - once per process
-    if not _settled:
-        _settled = True
-        atexit.register(_settle)
+    atexit.register(_settle)
 
 
 def _settle() -> None:
+    """Runs once, when the interpreter is about to end.
+
+    The SDK's threads may abort an interpreter that ends right after its loop (sdk-python#300): drop
+    what holds them, and give them time to end.
+    """
+    for session in _sessions.values():
+        session.workers.end(_ATEXIT_SECS)
+    _sessions.clear()
     gc.collect()
     time.sleep(0.3)

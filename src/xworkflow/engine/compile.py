@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -143,19 +144,21 @@ class _Compiler:
 
     def plan(self, nodes: tuple[CompiledNode, ...], edges: list[EdgeSpec], start: str) -> Plan:
         index_of = {compiled.node.id: index for index, compiled in enumerate(nodes)}
-        ins: list[list[int]] = [[] for _ in nodes]
+        by_target = sorted(range(len(edges)), key=lambda drawn: index_of[edges[drawn].target])
+        number_of = {drawn: number for number, drawn in enumerate(by_target)}
         outs: list[list[int]] = [[] for _ in nodes]
-        for number, edge in enumerate(edges):
-            outs[index_of[edge.source]].append(number)
-            ins[index_of[edge.target]].append(number)
+        for drawn, edge in enumerate(edges):
+            outs[index_of[edge.source]].append(number_of[drawn])
+        edges = [edges[drawn] for drawn in by_target]
+        targets = tuple(index_of[edge.target] for edge in edges)
         return Plan(
             dialect=self.schema.dialect,
             nodes=tuple(
-                self.plan_node(i, compiled, ins[i], outs[i], edges)
+                self.plan_node(i, compiled, _places(targets, i), outs[i], edges)
                 for i, compiled in enumerate(nodes)
             ),
             sources=tuple(index_of[e.source] for e in edges),
-            targets=tuple(index_of[e.target] for e in edges),
+            targets=targets,
             handles=tuple(e.handle for e in edges),
             root=index_of[start],
             index_of=index_of,
@@ -166,7 +169,7 @@ class _Compiler:
         self,
         index: int,
         compiled: CompiledNode,
-        ins: list[int],
+        ins: range,
         outs: list[int],
         edges: list[EdgeSpec],
     ) -> PlanNode:
@@ -177,7 +180,7 @@ class _Compiler:
             type=spec.type,
             title=spec.title,
             placement=self.placement(compiled),
-            in_edges=tuple(ins),
+            in_edges=ins,
             out_edges=tuple(outs),
             is_output=node_type.is_output,
             # decided by the edges, not by the type (spec/graph.md 1.4)
@@ -205,6 +208,11 @@ def reads_of(compiled: CompiledNode) -> tuple[Selector, ...] | None:
         found.update(dict.fromkeys(references(text, node.dialect)))
     found.update(dict.fromkeys(node_type.hidden_reads(node)))
     return tuple(found)
+
+
+def _places(ordered: tuple[int, ...], number: int) -> range:
+    """Where a number stands in an ordered list."""
+    return range(bisect_left(ordered, number), bisect_right(ordered, number))
 
 
 def _reachable(start: str, edges: list[EdgeSpec]) -> set[str]:

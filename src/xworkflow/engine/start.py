@@ -58,9 +58,12 @@ def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:
 
 
 def _system(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:
+    system = dict(given)
     if schema.mcp_servers and "__mcp_servers" not in given:
-        return {**given, "__mcp_servers": schema.mcp_servers}
-    return dict(given)
+        system["__mcp_servers"] = schema.mcp_servers
+    if schema.dialect == "dify" and "files" in given:
+        system["files"] = coerce_declared(given["files"], "array[file]")
+    return system
 
 
 def _conversation(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:

@@ -75,6 +75,8 @@ class NodeType(Generic[D]):
     sub_graph_aliases: ClassVar[tuple[str, ...]] = ()
     """Further names that are legal inside bodies only (spec/graph.md 7.1)."""
     data_model: ClassVar[type[NodeData]]
+    unreadable: ClassVar[str] = "E217"
+    """The code of the diagnostic for data that the model refuses."""
     placement: ClassVar[Placement]
     is_output: bool = False
     """Whether its outputs are outputs of the run (end, answer)."""

@@ -14,8 +14,8 @@ from xworkflow.errors import MisuseError
 class CrossedPool(VariablePool):
     """Only what the node's configuration names is there.
 
-    A plain pool reads None for what it does not hold; here that would hide that the value exists and
-    was left behind. So reading it raises MisuseError, which names the remedy.
+    A plain pool reads None for what it does not hold; here that would hide that the value exists
+    and was left behind. So reading it raises MisuseError, which names the remedy.
     """
 
     __slots__ = ("_crossed",)

@@ -7,11 +7,20 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
+from xworkflow.domain.selectors import Selector, parse_selector
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.nodes.base import NodeData
 
 Text = Annotated[str, BeforeValidator(display)]
 """A text; numbers and booleans are taken as they display."""
+
+
+def _selector_or_none(raw: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+    return parse_selector(raw) if raw else None
+
+
+FileSelector = Annotated[tuple[str, ...] | None, BeforeValidator(_selector_or_none)]
+"""Where a file to send is; absent, null and empty are none."""
 
 
 class _Part(BaseModel):
@@ -24,10 +33,10 @@ class KeyValue(_Part):
 
 
 class FormField(KeyValue):
-    """``file`` selects the file of a file field (Dify)."""
+    """``file`` selects the file of a file field, or a list of files (Dify)."""
 
     type: Literal["text", "file"] = "text"
-    file: JsonValue = None
+    file: FileSelector = None
 
 
 class NoBody(_Part):
@@ -47,10 +56,10 @@ class TextBody(_Part):
 
 
 class BinaryBody(_Part):
-    """A file as the whole body (Dify)."""
+    """A file as the whole body; ``data`` selects it (Dify)."""
 
     type: Literal["binary"]
-    data: JsonValue = None
+    data: FileSelector = None
 
 
 DrawnBody: TypeAlias = NoBody | FormBody | TextBody | BinaryBody
@@ -125,12 +134,16 @@ class HttpRequestData(NodeData):
     ssl_verify: bool = True
 
     @property
-    def file_fields(self) -> tuple[str, ...]:
-        """Field paths of all that would send a file; there is no store to take one from."""
+    def file_fields(self) -> tuple[tuple[str, Selector | None], ...]:
+        """(field path, selector) of every file that the body sends."""
         match self.body:
-            case BinaryBody():
-                return ("body",)
-            case FormBody(data=fields):
-                return tuple(f"body.data[{i}]" for i, f in enumerate(fields) if f.type == "file")
+            case BinaryBody(data=selector):
+                return (("body.data", selector),)
+            case FormBody(type="form_data", data=fields):
+                return tuple(
+                    (f"body.data[{i}].file", field.file)
+                    for i, field in enumerate(fields)
+                    if field.type == "file"
+                )
             case _:
                 return ()

@@ -18,28 +18,29 @@ from xworkflow.nodes.http_data import (
     HttpRequestData,
     TimeoutParts,
 )
+from xworkflow.nodes.http_files import MAX_BINARY_BYTES, Attachments
 from xworkflow.ports import HttpRequest
 
 DEFAULT_TIMEOUT_SECS = 10.0
 DIFY_CONNECT_SECS, DIFY_READ_SECS, DIFY_WRITE_SECS = 10.0, 600.0, 600.0
-DIFY_MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def build_request(
+def build_request(  # noqa: PLR0913 - the drawing, and four things from four places
     data: HttpRequestData,
     dialect: Dialect,
     render: Render,
     *,
+    attachments: Attachments,
     idempotency_key: str,
     max_response_bytes: int | None,
 ) -> HttpRequest:
     """Render and assemble the request. Raises NodeError."""
     auth = _Auth(data, render)
-    content, content_type = encode_body(data.body, render, auth.member, dialect)
+    content, content_type = encode_body(data.body, render, auth.member, dialect, attachments)
     headers = _Headers(rendered_pairs(data.headers, render))
     if content_type and content_type.startswith("multipart/"):
         # a user's own would lack the boundary
@@ -123,7 +124,7 @@ class _Headers:
 def _response_limit(dialect: Dialect, limit: int | None) -> int | None:
     if dialect == "native":
         return limit
-    return DIFY_MAX_RESPONSE_BYTES if limit is None else min(limit, DIFY_MAX_RESPONSE_BYTES)
+    return MAX_BINARY_BYTES if limit is None else min(limit, MAX_BINARY_BYTES)
 
 
 class _Timeouts(TypedDict, total=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -18,8 +19,8 @@ class MockResponse:
     """One entry of ``mock_server``: what it matches, and what it answers.
 
     ``path`` is exact and includes the query string; ``match_body`` is searched as a regular
-    expression; ``expect`` is how often the entry serves before the next one that matches. The answer
-    waits for ``delay_secs`` first, or until the server is closed.
+    expression; ``expect`` is how often the entry serves before the next one that matches. The
+    answer waits for ``delay_secs`` first, or until the server is closed.
     """
 
     method: str
@@ -32,11 +33,17 @@ class MockResponse:
     expect: int | None = None
     delay_secs: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.match_body is not None:
+            try:
+                re.compile(self.match_body)
+            except re.error as error:
+                raise ValueError(f"match_body is no regular expression: {error}") from None
+
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MockResponse:
         """Read a table of ``state.toml``; unknown keys are ignored."""
-        known = {name: table[name] for name in cls.__slots__ if name in table}  # pyright: ignore[reportAttributeAccessIssue]
-        return cls(**known)
+        return cls(**{name: table[name] for name in cls.__slots__ if name in table})
 
     def matches(self, request: ReceivedRequest) -> bool:
         return (
@@ -114,7 +121,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
         """A client that went away before its answer is nothing to report."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
@@ -135,9 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length).decode("utf-8", "replace")
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.mock.answer(
-            ReceivedRequest(self.command, self.path, headers, body)
-        )
+        answer = self.server.mock.answer(ReceivedRequest(self.command, self.path, headers, body))
         self.server.mock.wait(answer.delay_secs)
         payload = answer.response_body.encode()
         self.send_response(answer.response_status)

@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 from xworkflow.domain.loading.dify_http import http_request
+from xworkflow.domain.loading.dify_list_operator import list_operator
+from xworkflow.domain.loading.dify_llm import llm
+from xworkflow.domain.loading.dify_policies import DifyPolicies
 from xworkflow.domain.loading.findings import Findings
-from xworkflow.domain.loading.policies import dify_retry, dify_strategy, timeout_of
 from xworkflow.domain.loading.shapes import Object, ShapeError, id_at, object_at, optional_string
 from xworkflow.domain.schema import NodeSpec
 from xworkflow.domain.values import JsonValue, display
@@ -64,8 +66,8 @@ def node_of(node: Object, findings: Findings) -> NodeSpec:
     """A node of an export. Raises ShapeError when it has no id or no type."""
     node_id, data = id_at(node, "id"), object_at(node, "data")
     node_type = _type(data)
-    retry = dify_retry(data, node_id, findings)
-    strategy = dify_strategy(data, node_id, findings)
+    policies = DifyPolicies(data, node_id, findings)
+    strategy, retry = policies.error_strategy(), policies.retry_config()
     converted = _CONVERSIONS.get(node_type, _unchanged)(_core(data))
     if node_type == "http-request" and (retry or strategy):
         # without one of these Dify takes any status for a success
@@ -77,7 +79,7 @@ def node_of(node: Object, findings: Findings) -> NodeSpec:
         data=converted,
         error_strategy=strategy,
         retry_config=retry,
-        timeout_secs=timeout_of(data, node_id, findings),
+        timeout_secs=policies.timeout_secs(),
         parent_id=_parent(node, data),
         line=findings.line_of(node),
     )
@@ -190,6 +192,8 @@ _CONVERSIONS: Final[Mapping[str, Conversion]] = MappingProxyType(
         "code": _code,
         "http-request": http_request,
         "if-else": _if_else,
+        "list-operator": list_operator,
+        "llm": llm,
         "variable-aggregator": _aggregator,
         "assigner": _assigner,
     }

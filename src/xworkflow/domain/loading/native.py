@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from xworkflow.domain.loading.bodies import body_of, with_body
 from xworkflow.domain.loading.edges import edges_of
 from xworkflow.domain.loading.findings import Findings
-from xworkflow.domain.loading.policies import policy, timeout_of
+from xworkflow.domain.loading.policies import Policies
 from xworkflow.domain.loading.shapes import (
     Object,
     ShapeError,
@@ -25,9 +25,7 @@ from xworkflow.domain.schema import (
     ConversationVariable,
     EnvironmentVariable,
     ErrorHandler,
-    ErrorStrategy,
     NodeSpec,
-    RetryConfig,
     SubGraph,
     WorkflowSchema,
 )
@@ -93,14 +91,15 @@ def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
     node = as_object(raw)
     node_id, data = string_at(node, "id"), object_at(node, "data")
     node_type = string_at(data, "type")
+    policies = Policies(data, node_id, findings)
     return NodeSpec(
         id=node_id,
         type=node_type,
         title=optional_string(data, "title") or "",
         data=with_body(data, node_type, node_id, findings),
-        error_strategy=policy(ErrorStrategy, data, "error_strategy", node_id, findings),
-        retry_config=policy(RetryConfig, data, "retry_config", node_id, findings),
-        timeout_secs=timeout_of(data, node_id, findings),
+        error_strategy=policies.error_strategy(),
+        retry_config=policies.retry_config(),
+        timeout_secs=policies.timeout_secs(),
         line=findings.line_of(raw),
     )
 
@@ -129,8 +128,9 @@ def _error_handler(root: Object, findings: Findings) -> ErrorHandler | None:
 
 
 def _handler_body(handler: Object, findings: Findings) -> SubGraph:
+    raw = object_at(handler, "sub_graph")
     try:
-        return body_of(object_at(handler, "sub_graph"), None, findings)
+        return body_of(raw, None, findings)
     except ShapeError as error:
         raise error.inside("sub_graph") from None
 

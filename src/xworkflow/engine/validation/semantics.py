@@ -26,7 +26,7 @@ def check_semantics(subject: Subject) -> Iterator[Diagnostic]:
         try:
             data = node_type.data_model.model_validate(spec.data)
         except ValidationError as error:
-            yield from _unreadable(spec, error)
+            yield from _unreadable(spec, node_type.unreadable, error)
             continue
         node = Node(spec.id, spec.type, spec.title, data, subject.dialect)
         yield from node_type.check(node)
@@ -34,12 +34,12 @@ def check_semantics(subject: Subject) -> Iterator[Diagnostic]:
         yield from _check_handles(subject, spec, node, node_type)
 
 
-def _unreadable(spec: NodeSpec, error: ValidationError) -> Iterator[Diagnostic]:
+def _unreadable(spec: NodeSpec, code: str, error: ValidationError) -> Iterator[Diagnostic]:
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         field = field_path(problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         text = f"{field}: {message}" if field else message
-        yield finding("E217", text, node=spec.id, field=field or "data")
+        yield finding(code, text, node=spec.id, field=field or "data")
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

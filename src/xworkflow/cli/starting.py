@@ -1,0 +1,76 @@
+"""Starting a run, or joining the one that has its id already."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.service import RPCError
+
+from xworkflow.cli.place import Place, worker_at
+from xworkflow.cli.printing import print_note
+from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.runner import WorkflowRunner
+from xworkflow.client.status import Running
+from xworkflow.context import WorkflowContext
+from xworkflow.domain.wire import task_queue
+from xworkflow.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from xworkflow.cli.run import Order
+
+
+@contextlib.asynccontextmanager
+async def started(order: Order, place: Place) -> AsyncGenerator[WorkflowHandle]:
+    """A run that was started just now, and a worker that carries it."""
+    context = replace(WorkflowContext.default(), execution_id=order.execution_id)
+    builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
+    if order.query is not None:
+        builder.system_vars({"query": order.query, "files": []})
+    async with _worker_for(place):
+        yield await builder.client(place.client).run()
+
+
+@contextlib.asynccontextmanager
+async def joined(handle: WorkflowHandle, place: Place) -> AsyncGenerator[WorkflowHandle]:
+    """A run that was there before, with a worker when it is not over."""
+    print_note(f"run {handle.execution_id} is there already: joined; it keeps its file and inputs")
+    if not isinstance(await handle.status(), Running):
+        yield handle
+        return
+    async with _worker_for(place):
+        yield handle
+
+
+@contextlib.asynccontextmanager
+async def _worker_for(place: Place) -> AsyncGenerator[None]:
+    """A worker of our own with the embedded server; elsewhere one must be there."""
+    if place.embedded:
+        async with worker_at(place.address):
+            yield
+        return
+    await _require_poller(place)
+    yield
+
+
+async def _require_poller(place: Place) -> None:
+    queue = task_queue(None)
+    request = DescribeTaskQueueRequest(
+        namespace=place.client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    try:
+        answer = await place.client.workflow_service.describe_task_queue(request)
+    except RPCError as error:
+        raise place.unusable(error) from None
+    if not answer.pollers:
+        raise InfrastructureError(
+            f"no worker polls '{queue}' at {place.address}: "
+            f"start one with `xworkflow worker --address {place.address}`"
+        )

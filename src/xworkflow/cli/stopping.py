@@ -1,0 +1,14 @@
+"""How commands that serve until they are stopped hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+
+def stop_requested() -> asyncio.Event:
+    """An event that Ctrl-C and SIGTERM set from now on, instead of ending the process."""
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    return asked

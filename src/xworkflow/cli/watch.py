@@ -1,0 +1,74 @@
+"""Watching a run to its end, and what Ctrl-C means meanwhile.
+
+The first Ctrl-C detaches, a second one soon after stops the run, and a third gives up waiting for
+a stop that nobody carries out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Literal
+
+from xworkflow.cli.place import Place
+from xworkflow.cli.printing import print_note
+from xworkflow.cli.progress import Progress
+from xworkflow.cli.run_result import Watched
+from xworkflow.client.handle import WorkflowHandle
+
+SECOND_CTRL_C_SECS = 2.0
+
+
+async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched:
+    """Show the run's progress to its end, or until the user leaves it.
+
+    From here on Ctrl-C never interrupts the command itself: what is left is its orderly end.
+    """
+    interrupted = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+    watching = asyncio.create_task(_to_the_end(handle, place, Progress(quiet=quiet)))
+    try:
+        if await _wait(watching, interrupted) == "interrupted":
+            _print_way_back(handle.execution_id, place)
+            if await _wait(watching, interrupted, SECOND_CTRL_C_SECS) == "interrupted":
+                print_note("stopping the run")
+                await handle.cancel()
+                await _wait(watching, interrupted)
+        return watching.result() if watching.done() else _watched(handle, place)
+    finally:
+        watching.cancel()
+
+
+async def _wait(
+    watching: asyncio.Task[Watched], interrupted: asyncio.Event, seconds: float | None = None
+) -> Literal["ended", "interrupted", "nothing"]:
+    """What comes first: the run's end, the next Ctrl-C, or nothing in this time."""
+    interrupted.clear()
+    waiting = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({watching, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if watching.done():
+        return "ended"
+    return "interrupted" if interrupted.is_set() else "nothing"
+
+
+def _print_way_back(execution_id: str, place: Place) -> None:
+    print_note(f"detached: the run goes on. Come back with: xworkflow runs show {execution_id}")
+    if place.embedded:
+        print_note("Its server and worker end with this command; `xworkflow dev` carries it on.")
+    print_note(f"Ctrl-C again within {SECOND_CTRL_C_SECS:.0f} s stops the run.")
+
+
+async def _to_the_end(handle: WorkflowHandle, place: Place, progress: Progress) -> Watched:
+    watched = _watched(handle, place)
+    async for feed, new in handle.read(follow=True):
+        for event in new:
+            progress.show(event)
+        watched.result = feed.result
+    watched.status = await handle.wait()
+    return watched
+
+
+def _watched(handle: WorkflowHandle, place: Place) -> Watched:
+    url = place.run_url(handle.execution_id, handle.first_run_id)
+    return Watched(handle.execution_id, handle.first_run_id, url)

@@ -1,0 +1,236 @@
+"""``WorkflowRunnerBuilder``: collects what a run is started with, and starts it on Temporal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from xworkflow.client.companion import accompany
+from xworkflow.client.connection import configured_address, connect
+from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.run_input import Choices, make_run_input
+from xworkflow.context import SubGraphRunner, WorkflowContext
+from xworkflow.domain.diagnostics import Report
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.quota import SecurityPolicy
+from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.values import JsonValue, normalise
+from xworkflow.domain.wire import GRAPH_WORKFLOW, MockNode, RunInput, task_queue
+from xworkflow.engine.validation import validated
+from xworkflow.errors import InfrastructureError, InputError, MisuseError, ValidationFailed
+from xworkflow.nodes.start import check_inputs, start_variables
+from xworkflow.ports import AuditLogger, CredentialProvider, MemoryProvider, ResourceGovernor
+
+if TYPE_CHECKING:
+    from xworkflow.runtime_group import LlmProviderRegistry, ResourceGroup, RuntimeGroup
+
+TASK_TIMEOUT: Final = timedelta(seconds=2)
+"""A workflow task whose worker died is given to another after this; the default is 10 s."""
+
+
+class WorkflowRunnerBuilder:
+    """Collects what a run is started with. Setters replace, they do not merge.
+
+    Setters of the group's parts change the group of this run alone (copy-on-write): the group that
+    was given, and other runs in it, never see the change.
+    """
+
+    def __init__(self, schema: WorkflowSchema) -> None:
+        self._schema = schema
+        self._context: WorkflowContext | None = None
+        self._choices = Choices()
+        self._client: Client | None = None
+        self._task_queue: str | None = None
+        self._collect_events = True
+        self._own_parts: set[str] = set()
+
+    # ---- the run
+
+    def user_inputs(self, inputs: Mapping[str, JsonValue]) -> Self:
+        return self._set_variables("user_inputs", inputs)
+
+    def system_vars(self, values: Mapping[str, JsonValue]) -> Self:
+        return self._set_variables("system", values)
+
+    def environment_vars(self, values: Mapping[str, JsonValue]) -> Self:
+        return self._set_variables("environment", values)
+
+    def conversation_vars(self, values: Mapping[str, JsonValue]) -> Self:
+        return self._set_variables("conversation", values)
+
+    def config(self, config: EngineConfig) -> Self:
+        self._choices.config = config
+        return self
+
+    def mock_nodes(self, mocks: Mapping[str, MockNode]) -> Self:
+        """Give nodes, by id, their outputs or error instead of letting them work."""
+        self._choices.mocks = dict(mocks)
+        return self
+
+    def options(self, **options: Any) -> Self:  # noqa: ANN401 - fields of RunOptions
+        """Fields of ``RunOptions``."""
+        self._choices.options = options
+        return self
+
+    def collect_events(self, collect: bool) -> Self:
+        """With False nobody computes the run's events: ``handle.events()`` has none."""
+        self._collect_events = collect
+        return self
+
+    def client(self, client: Client, *, task_queue: str | None = None) -> Self:
+        """Use a client of one's own; then workers are somebody else's affair."""
+        self._client = client
+        self._task_queue = task_queue
+        return self
+
+    # ---- the context, and its group
+
+    def context(self, context: WorkflowContext) -> Self:
+        """The run's context, with its group. A live group is served by a worker in this process.
+
+        Replaces what the setters below have set.
+        """
+        self._context = context
+        self._own_parts.clear()
+        return self
+
+    def runtime_group(self, group: RuntimeGroup) -> Self:
+        """A fresh context on a group; call it first, as it replaces the context."""
+        return self.context(WorkflowContext.new(group))
+
+    def sub_graph_runner(self, runner: SubGraphRunner) -> Self:
+        self._context = self._given_context().with_sub_graph_runner(runner)
+        return self
+
+    def resource_group(self, tenant: ResourceGroup) -> Self:
+        """Run as a tenant: with its id, name, level and quota."""
+        context = self._given_context()
+        self._context = replace(context, runtime_group=context.runtime_group.of_tenant(tenant))
+        return self
+
+    def security_policy(self, policy: SecurityPolicy) -> Self:
+        return self._set_part(security_policy=policy)
+
+    def resource_governor(self, governor: ResourceGovernor) -> Self:
+        return self._set_part(resource_governor=governor)
+
+    def credential_provider(self, provider: CredentialProvider) -> Self:
+        return self._set_part(credential_provider=provider)
+
+    def audit_logger(self, logger: AuditLogger) -> Self:
+        return self._set_part(audit_logger=logger)
+
+    def memory_provider(self, provider: MemoryProvider) -> Self:
+        return self._set_part(memory_provider=provider)
+
+    def llm_providers(self, providers: LlmProviderRegistry) -> Self:
+        """Providers over those of the group, of which they replace any with the same id."""
+        of_group = self._given_context().llm_provider_registry()
+        return self._set_part(llm_provider_registry=of_group.layered(providers))
+
+    # ---- the start
+
+    def validate(self) -> Report:
+        """All diagnostics of the workflow."""
+        context = self._given_context()
+        policy = context.security_policy()
+        return validated(
+            self._schema,
+            mocked=frozenset(self._choices.mocks),
+            foreign=frozenset(context.node_executor_registry().foreign_types()),
+            limits=policy.dsl_validation if policy is not None else None,
+        )
+
+    def check(self) -> None:
+        """Raises ValidationFailed or InputError for what must not be started."""
+        report = self.validate()
+        if not report.is_valid:
+            raise ValidationFailed(report)
+        given = self._choices.variables.get("user_inputs", {})
+        problems = check_inputs(start_variables(self._schema), given, self._schema.dialect)
+        if problems:
+            raise InputError(problems)
+
+    async def run(self) -> WorkflowHandle:
+        """Start the run, or find the one with the same execution id. Does not wait for its end.
+
+        Raises ValidationFailed, InputError, MisuseError, InfrastructureError; then nothing was
+        started.
+        """
+        self.check()
+        context = self._given_context()
+        client, queue = await self._place(context)
+        handle = await self._start(client, queue, context)
+        accompany(handle, context)
+        return handle
+
+    def run_input(self, context: WorkflowContext) -> RunInput:
+        """What the workflow is started with; also what any other Temporal client may send."""
+        return make_run_input(self._schema, context, self._choices)
+
+    async def _start(self, client: Client, queue: str, context: WorkflowContext) -> WorkflowHandle:
+        run_id: str | None = None
+        try:
+            handle = await client.start_workflow(
+                GRAPH_WORKFLOW,
+                self.run_input(context),
+                id=context.execution_id,
+                task_queue=queue,
+                task_timeout=TASK_TIMEOUT,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=self._schema.name or None,
+            )
+            run_id = handle.first_execution_run_id
+        except WorkflowAlreadyStartedError:
+            pass  # a repeated start is the same run, also when that is over
+        except RPCError as error:
+            raise InfrastructureError(f"the run cannot be started: {error.message}") from None
+        return WorkflowHandle(
+            client, context.execution_id, run_id=run_id, collect_events=self._collect_events
+        )
+
+    async def _place(self, context: WorkflowContext) -> tuple[Client, str]:
+        """The client, and the task queue on which a worker serves the group."""
+        if self._client is not None:
+            self._refuse_live_parts(context)
+            return self._client, self._task_queue or task_queue(context.runtime_group.group_id)
+        from xworkflow.embedded.session import serve
+
+        return await serve(context.runtime_group, connect, configured_address())
+
+    def _refuse_live_parts(self, context: WorkflowContext) -> None:
+        """What lives in this process alone never reaches the worker of somebody else."""
+        parts = sorted(self._own_parts)
+        if context.has_live_parts:
+            parts.append("a sub-graph runner, or a time or id provider that is no fake")
+        if parts:
+            raise MisuseError(
+                f"this run has objects of this process ({', '.join(parts)}), which do not travel "
+                "to the worker behind client(…): leave out client(…), so that a worker in this "
+                "process serves the run, or give them to the RuntimeGroup of that worker"
+            )
+
+    def _given_context(self) -> WorkflowContext:
+        """The context that was given; without one, a fresh one for each run."""
+        return self._context or WorkflowContext.default()
+
+    def _set_part(self, **parts: Any) -> Self:  # noqa: ANN401 - parts of a RuntimeGroup
+        context = self._given_context()
+        self._context = replace(context, runtime_group=context.runtime_group.replaced(**parts))
+        self._own_parts.update(parts)
+        return self
+
+    def _set_variables(self, namespace: str, values: Mapping[str, JsonValue]) -> Self:
+        try:
+            self._choices.variables[namespace] = normalise(values)
+        except TypeError as error:
+            raise InputError((f"{namespace}: {error}",)) from None
+        return self
