@@ -6,7 +6,7 @@ INPUTS := requirements.lock pyproject.toml hatch_build.py
 STAMP := .venv/.made-from
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install binaries run static check test lock
+.PHONY: help setup install binaries run static check test lock record-history
 
 help:
 	@echo "make setup     make .venv from the lock; does nothing when it is up to date"
@@ -14,6 +14,7 @@ help:
 	@echo "make check     formatting, lint, types, arrows and the tests that need no server"
 	@echo "make test      all of that and the tests on real servers; what CI runs"
 	@echo "make binaries  get the Temporal CLI and the time-skipping server into the cache"
+	@echo "make record-history NAME=…  record a golden history (without NAME: those that are missing)"
 	@echo "make lock      write requirements.lock anew from pyproject.toml"
 
 setup:
@@ -50,3 +51,6 @@ test: binaries
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml
+
+record-history: binaries
+	@$(BIN)/python -m tests.histories.record $(NAME)

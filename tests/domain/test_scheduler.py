@@ -376,6 +376,13 @@ def test_an_answer_of_an_attempt_that_is_over_changes_nothing() -> None:
         assert run.commands == []
 
 
+def test_a_late_answer_of_an_earlier_attempt_is_not_taken_for_the_next_one() -> None:
+    run = Run("start>a", retries={"a": TWICE}).begin().fail("a", retryable=True)
+    late = NodeSucceeded(run.index("a"), 1, NodeRunResult(outputs={"x": 1}), 0)
+    assert run.feed(late).commands == []
+    assert run.ok("a").result.status == "completed"
+
+
 def test_a_timer_that_fires_twice_starts_one_attempt() -> None:
     run = Run("start>a", retries=AGAIN).begin().fail("a", retryable=True).fire("a")
     assert run.feed(TimerFired(run.index("a"), 2, 0)).commands == []
@@ -511,6 +518,12 @@ def test_a_wait_that_is_over_in_the_meantime_is_not_waited_for_again() -> None:
     run = Run("start>a", retries=AGAIN).begin().fail("a", retryable=True)
     run.feed(DrainRequested(0))
     assert run.feed(Resumed(10_000)).timers == [("a", 1)]
+
+
+def test_a_failure_drops_what_is_ready() -> None:
+    run = Run("start>b start>a", config=ONE_AT_A_TIME).begin().fail("a")
+    assert run.result.steps == 2
+    assert run.state.ready == ()
 
 
 def test_a_timer_that_fires_in_a_draining_run_starts_nothing() -> None:

@@ -7,12 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
 from xworkflow.domain.pool import VariablePool
+from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.values import to_file
+from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode, Node
 from xworkflow.nodes.registry import NodeRegistry
 from xworkflow.ports import (
     CodeResult,
+    HttpClient,
     HttpRequest,
     HttpResponse,
     Ports,
@@ -82,12 +87,71 @@ class FakeHttp:
     response: HttpResponse = field(default_factory=lambda: HttpResponse(200, (), b"ok"))
     sent: list[HttpRequest] = field(default_factory=list[HttpRequest])
 
+    refused: str = ""
+
     async def send(self, request: HttpRequest) -> HttpResponse:
         self.sent.append(request)
         return self.response
 
+    def check_url(self, url: str) -> None:
+        if url == self.refused:
+            raise NodeError.of_kind("input_validation_error", f"Blocked host: {url}")
+
+
+@dataclass
+class FakeProvider:
+    """Answers every request alike; keeps them."""
+
+    response: ChatResponse = field(
+        default_factory=lambda: ChatResponse(
+            "hello", LlmUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3), "m-1", "stop"
+        )
+    )
+    asked: list[ChatRequest] = field(default_factory=list[ChatRequest])
+
+    def id(self) -> str:
+        return "fake"
+
+    def info(self) -> ProviderInfo:
+        return ProviderInfo("fake", "Fake")
+
+    async def chat_completion(self, request: ChatRequest, http: HttpClient) -> ChatResponse:
+        del http
+        self.asked.append(request)
+        return self.response
+
+
+@dataclass
+class FakeProviders:
+    """Knows one provider, under every name but ``unknown``."""
+
+    provider: FakeProvider = field(default_factory=FakeProvider)
+
+    def get(self, provider_id: str) -> FakeProvider:
+        if provider_id == "unknown":
+            raise NodeError.of_kind("execution_error", f"Provider not found: {provider_id}")
+        return self.provider
+
+
+@dataclass
+class FakeFiles:
+    """Gives the content under a file's id; keeps what is saved."""
+
+    contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    saved: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
+
+    async def read(self, file: Mapping[str, Any], *, max_bytes: int) -> bytes:
+        content = self.contents[file["id"]]
+        assert len(content) <= max_bytes
+        return content
+
+    async def save(self, content: bytes, *, name: str, mime_type: str) -> Any:
+        self.saved.append((content, name, mime_type))
+        return to_file({"name": name, "mime_type": mime_type, "size": len(content), "id": "kept"})
+
 
 def ports(sandbox: FakeSandbox | None = None, http: FakeHttp | None = None, **more: Any) -> Ports:
+    more = {"llm": FakeProviders(), "files": FakeFiles(), **more}
     return Ports(
         sandbox=cast("SandboxPool", sandbox or FakeSandbox()),
         http=http or FakeHttp(),

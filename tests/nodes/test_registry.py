@@ -93,7 +93,7 @@ def test_no_type_is_both_supported_and_not() -> None:
 
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("llm", True), ("plugin.mine", True), ("plugin.", False), ("nope", False), ("", False)],
+    [("agent", True), ("plugin.mine", True), ("plugin.", False), ("nope", False), ("", False)],
 )
 def test_known_names_say_what_would_provide_them(name: str, known: bool) -> None:
     assert (missing_provider(name) is not None) == known

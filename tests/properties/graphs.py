@@ -18,7 +18,7 @@ from xworkflow.nodes.base import Node, NodeData, Values, WorkNode
 from xworkflow.nodes.registry import NodeRegistry
 from xworkflow.ports import Ports
 
-LAWS = settings(max_examples=int(__import__("os").environ.get("N", "100")))
+LAWS = settings(max_examples=100)
 
 Failing = Literal["never", "tolerated", "any"]
 """Which failures a graph may hold: none, those that a strategy or a retry absorbs, or all."""

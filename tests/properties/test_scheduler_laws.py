@@ -265,10 +265,12 @@ def test_the_limit_of_steps_is_exact(graph: Graph, order: Random, spare: int) ->
 
 
 @LAWS
-@given(graph=graphs(failing="any"), order=ORDERS)
-def test_a_run_that_fails_cancels_exactly_what_runs(graph: Graph, order: Random) -> None:
+@given(graph=graphs(failing="any"), order=ORDERS, limit=st.integers(0, 3))
+def test_a_run_that_fails_cancels_exactly_what_runs_and_drops_what_is_ready(
+    graph: Graph, order: Random, limit: int
+) -> None:
     assume(interpret(graph).fatal)
-    shell = InMemoryShell(graph, order)
+    shell = InMemoryShell(graph, order, config=EngineConfig(max_concurrency=limit))
     shell.run()
     last = next(t for t in shell.turns() if t.state.phase == "finished")
     ended = last.fact.node if isinstance(last.fact, NodeSucceeded | NodeFailed) else None
@@ -348,6 +350,7 @@ def test_a_run_that_continues_as_new_at_any_moments_ends_as_if_it_had_not(
     events = events_of(shell.turns())
     assert [event.seq for event in events] == list(range(len(events)))
     assert Counter(started(shell.turns())) == Counter(expected.ran)
+    assert not starts([turn for turn in shell.turns() if turn.state.draining])
 
 
 @LAWS

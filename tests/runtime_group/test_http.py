@@ -22,7 +22,9 @@ from xworkflow.nodes.http_data import HttpRequestData
 from xworkflow.nodes.http_request import HttpRequestNode
 from xworkflow.ports import HttpClient, HttpRequest, Ports, SandboxPool, TimeProvider
 from xworkflow.runtime_group.egress import Address, MetadataBlocked
+from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig, PooledHttpClient
+from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
 
 
 @pytest.fixture
@@ -470,6 +472,8 @@ async def test_a_drawn_request_arrives_as_drawn(client: PooledHttpClient, server
         sandbox=cast("SandboxPool", None),
         http=client,
         time=cast("TimeProvider", None),
+        llm=LlmProviderRegistry(),
+        files=GroupFiles(client),
         idempotency_key="run/n/1",
     )
     result = await kind.execute(drawn, values, lent)

@@ -74,7 +74,6 @@ def invoke(arguments: Sequence[str]) -> int:
     except TyperException as error:
         return _misused(error)
     except KeyboardInterrupt:
-        print_error("interrupted")
         return ExitCode.DETACHED
     except BrokenPipeError:
         return ExitCode.OK  # whoever read our output has seen enough

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
+from xworkflow.cli.printing import working
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.domain.wire import GRAPH_WORKFLOW, task_queue
@@ -72,7 +73,10 @@ async def worker_at(address: str) -> AsyncGenerator[None]:
     from xworkflow.embedded.worker_process import start_worker, worker_command
 
     command = worker_command(address, task_queue(None))
-    async with start_worker(command, log=default_data_dir() / "worker.log"):
+    async with contextlib.AsyncExitStack() as stack:
+        with working("starting a worker"):
+            log = default_data_dir() / "worker.log"
+            await stack.enter_async_context(start_worker(command, log=log))
         yield
 
 
@@ -89,8 +93,10 @@ async def server_place(address: str | None, *, ui: bool = True) -> AsyncGenerato
     from xworkflow.embedded.data_dir import default_data_dir
     from xworkflow.embedded.server import start_server
 
-    async with start_server(default_data_dir(), ui=ui) as server:
-        client = await open_client(server.address)
+    async with contextlib.AsyncExitStack() as stack:
+        with working("starting the Temporal server of this machine"):
+            server = await stack.enter_async_context(start_server(default_data_dir(), ui=ui))
+            client = await open_client(server.address)
         yield Place(client, server.address, server.ui_url, embedded=True)
 
 

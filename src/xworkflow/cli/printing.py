@@ -6,9 +6,11 @@ for terminals out of it, and the markup of our own lines is never read from it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -65,6 +67,17 @@ def print_error(text: str) -> None:
 def print_note(text: str) -> None:
     """One line of progress or advice."""
     errors().print(f"[dim]{plain(text)}[/]")
+
+
+@contextlib.contextmanager
+def working(text: str) -> Generator[None]:
+    """Show what the command is waiting for; only a terminal shows it, and only meanwhile."""
+    console = errors()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(plain(text)):
+        yield
 
 
 def print_text(text: str, *, flush: bool = False) -> None:

@@ -80,7 +80,7 @@ def register(app: typer.Typer) -> None:
         from xworkflow.providers import RealIdGenerator
 
         ours = execution_id or RealIdGenerator().next_id()
-        with _one_object(ours) if as_json else contextlib.nullcontext():
+        with _told(ours, as_json=as_json):
             schema = read_valid(file)
             given = read_inputs(schema, file, inputs or (), inputs_file)
             order = Order(schema, given, query, ours, may_join=execution_id is not None)
@@ -95,9 +95,8 @@ async def run(order: Order, address: str | None, *, as_json: bool, quiet: bool) 
 
     async with server_place(address) as place:
         there = await place.find(order.execution_id) if order.may_join else None
-        async with started(order, place) if there is None else joined(there, place) as handle:
-            if not quiet:
-                print_note(f"run {handle.execution_id} of {order.schema.name}")
+        beginning = started(order, place, quiet=quiet) if there is None else joined(there, place)
+        async with beginning as handle:
             watched = await watch(handle, place, quiet=quiet)
             if as_json:
                 print_json(watched.to_json(), flush=True)
@@ -107,12 +106,15 @@ async def run(order: Order, address: str | None, *, as_json: bool, quiet: bool) 
 
 
 @contextlib.contextmanager
-def _one_object(execution_id: str) -> Generator[None]:
-    """What ends without a result is one object on stdout, too."""
+def _told(execution_id: str, *, as_json: bool) -> Generator[None]:
+    """What ends without a result is one object on stdout, too, where that was asked for."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        from xworkflow.cli.run_result import object_of_error
+        if isinstance(error, KeyboardInterrupt):
+            print_note("interrupted before the run began")
+        if as_json:
+            from xworkflow.cli.run_result import object_of_error
 
-        print_json(object_of_error(error, execution_id))
+            print_json(object_of_error(error, execution_id))
         raise

@@ -78,9 +78,10 @@ class Watched:
         word, outputs, error = _parts(self.status)
         if outputs is not None:
             _print_outputs(outputs)
-        if error is not None:
+        stopped = isinstance(self.status, Stopped)
+        if error is not None and not stopped:
             print_error(error)
-        print_note(f"{word}{_effort(self.result)}")
+        print_note(f"{word}{_effort(self.result)}{f': {error}' if stopped else ''}")
         if self.url is not None:
             print_note(f"Web UI: {self.url}")
 

@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def started(order: Order, place: Place) -> AsyncGenerator[WorkflowHandle]:
+async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[WorkflowHandle]:
     """A run that was started just now, and a worker that carries it."""
     context = replace(WorkflowContext.default(), execution_id=order.execution_id)
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
     async with _worker_for(place):
-        yield await builder.client(place.client).run()
+        handle = await builder.client(place.client).run()
+        if not quiet:
+            print_note(f"run {handle.execution_id} of {order.schema.name}")
+        yield handle
 
 
 @contextlib.asynccontextmanager

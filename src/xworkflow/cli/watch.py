@@ -53,7 +53,10 @@ async def _wait(
 
 
 def _print_way_back(execution_id: str, place: Place) -> None:
-    print_note(f"detached: the run goes on. Come back with: xworkflow runs show {execution_id}")
+    where = "" if place.embedded else f" --address {place.address}"
+    print_note(
+        f"detached: the run goes on. Come back with: xworkflow runs show {execution_id}{where}"
+    )
     if place.embedded:
         print_note("Its server and worker end with this command; `xworkflow dev` carries it on.")
     print_note(f"Ctrl-C again within {SECOND_CTRL_C_SECS:.0f} s stops the run.")

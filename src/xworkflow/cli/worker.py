@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,8 @@ EXAMPLES = """
 Carry runs: polls the group's task queue until it is stopped by Ctrl-C or SIGTERM.
 
 The server comes from `--address`, or from Temporal's own environment configuration
-(`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, profiles, TLS, API keys).
+(`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, profiles, TLS, API keys). Models are asked with
+`OPENAI_API_KEY`, at `OPENAI_BASE_URL`, for `OPENAI_ORG_ID`.
 
 **Examples**
 
@@ -39,15 +41,29 @@ def register(app: typer.Typer) -> None:
                 "--task-queue", metavar="NAME", help="Another queue than the group's own."
             ),
         ] = None,
+        files: Annotated[
+            Path | None,
+            typer.Option(
+                "--file-directory",
+                metavar="DIR",
+                envvar="XWORKFLOW_FILE_DIRECTORY",
+                help="Where files of runs may be; without it there are remote ones only.",
+            ),
+        ] = None,
         sandbox: Annotated[
             bool, typer.Option(help="Run workflows in Temporal's determinism sandbox (slower).")
         ] = os.environ.get("XWORKFLOW_WORKFLOW_SANDBOX") == "1",
     ) -> int:
-        return run_async(run(address, group_id, queue, sandboxed=sandbox))
+        return run_async(run(address, group_id, queue, files, sandboxed=sandbox))
 
 
 async def run(
-    address: str | None, group_id: str | None, queue: str | None, *, sandboxed: bool
+    address: str | None,
+    group_id: str | None,
+    queue: str | None,
+    files: Path | None,
+    *,
+    sandboxed: bool,
 ) -> int:
     """Exit code 0 after a stop that was asked for."""
     from xworkflow.cli.place import open_client

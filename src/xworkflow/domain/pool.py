@@ -6,6 +6,7 @@ writing returns the next pool, at the cost of a dict's write.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -25,6 +26,10 @@ _FILE_ATTRIBUTES = {
     "extension",
     "related_id",
 }
+
+
+# no list is longer; Python refuses to convert very long texts
+_INDEX = re.compile(r"[0-9]{1,15}")
 
 
 class VariablePool:
@@ -97,7 +102,7 @@ def _descend(value: JsonValue, part: str) -> JsonValue:
         if is_file(members) and part in _FILE_ATTRIBUTES:
             return file_attribute(members, part)
         return None
-    if isinstance(value, list) and part.isdigit():
+    if isinstance(value, list) and _INDEX.fullmatch(part):
         items = cast("list[Any]", value)
         return items[int(part)] if int(part) < len(items) else None
     return None

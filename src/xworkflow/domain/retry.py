@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from typing import Final
 
 from xworkflow.domain.schema import RetryConfig
 from xworkflow.errors import NodeFailure
 
-_JITTER = 0.1
+LONGEST_MS: Final = 365 * 86_400_000
+"""A year; durations much longer are refused by Temporal, and the run would stand still for good."""
+
+_JITTER: Final = 0.1
 
 
 def may_retry(config: RetryConfig | None, failure: NodeFailure, attempt: int) -> bool:
@@ -21,21 +26,27 @@ def delay_ms(config: RetryConfig, failure: NodeFailure, attempt: int, seed: str)
     """Milliseconds to wait after attempt ``attempt`` failed.
 
     A server's ``retry_after_secs`` wins, uncapped. Jitter (0 to 10 %) is drawn from ``seed``, so
-    that a replay waits as long as the run did.
+    that a replay waits as long as the run did. Never raises, whatever the numbers are.
     """
     if failure.retry_after_secs is not None:
-        return round(failure.retry_after_secs * 1000)
-    if config.backoff_strategy == "fixed":
-        return min(config.retry_interval, config.max_retry_interval)
-    wait = _power(config.retry_interval, config.backoff_multiplier, attempt - 1)
+        return _bounded(failure.retry_after_secs * 1000, LONGEST_MS)
+    return _bounded(_backoff(config, attempt, seed), config.max_retry_interval)
+
+
+def _backoff(config: RetryConfig, attempt: int, seed: str) -> float:
+    interval = config.retry_interval
+    if interval <= 0 or config.backoff_strategy == "fixed":
+        return interval
+    try:
+        wait = interval * config.backoff_multiplier ** (attempt - 1)
+    except OverflowError:
+        return math.inf
     if config.backoff_strategy == "exponential_with_jitter":
         digest = hashlib.sha256(f"{seed}:{attempt}".encode()).digest()
         wait *= 1 + _JITTER * int.from_bytes(digest[:4], "big") / 2**32
-    return int(min(wait, config.max_retry_interval))
+    return wait
 
 
-def _power(interval: float, multiplier: float, exponent: int) -> float:
-    try:
-        return interval * multiplier**exponent
-    except OverflowError:
-        return float("inf")
+def _bounded(wait: float, cap: int) -> int:
+    """Whole milliseconds up to the cap; what is negative, or no number, is no wait."""
+    return round(min(wait, cap, LONGEST_MS)) if wait > 0 else 0

@@ -8,6 +8,7 @@ they are in a pool; whoever changes one makes a new one.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
@@ -107,15 +108,27 @@ def normalise(value: JsonValue) -> JsonValue:
 
     Raises TypeError, naming the type, for what JSON cannot hold.
     """
-    if value is None or isinstance(value, (bool, str, float)):
+    if value is None or isinstance(value, (bool, str)):
         return value
-    if isinstance(value, int):
-        return value if _I64_MIN <= value <= _I64_MAX else float(value)
+    if isinstance(value, int) and _I64_MIN <= value <= _I64_MAX:
+        return value
+    if isinstance(value, (int, float)):
+        return _finite(value)
     if isinstance(value, (list, tuple)):
         return [normalise(item) for item in cast("list[Any]", value)]
     if isinstance(value, Mapping):
         return {str(k): normalise(v) for k, v in cast("Mapping[Any, Any]", value).items()}
     raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+def _finite(number: float) -> float:
+    try:
+        real = float(number)
+    except OverflowError:
+        raise TypeError("an integer that large is not a JSON value") from None
+    if not math.isfinite(real):
+        raise TypeError(f"{real} is not a JSON value")
+    return real
 
 
 _FILE_DEFAULTS: dict[str, JsonValue] = {

@@ -1,7 +1,8 @@
 """What a plain script needs: a server, and a worker in this process for each live group.
 
 ``WorkflowRunner`` comes here when it was given no client. The server is the configured one, or the
-embedded one of this machine; both end with the script's event loop. ``close()`` ends them earlier.
+embedded one of this machine; both end when ``asyncio.run`` does. ``close()`` ends them earlier, and
+is for those who run an event loop in another way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
 
 from temporalio.client import Client
 
@@ -32,8 +32,6 @@ Connect = Callable[[str | None], Awaitable[Client]]
 """The client's own way to connect to an address; handed in, as this room knows no client."""
 
 SANDBOX_VARIABLE = "XWORKFLOW_WORKFLOW_SANDBOX"
-
-_ATEXIT_SECS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +163,5 @@ def _settle() -> None:
     The SDK's threads may abort an interpreter that ends right after its loop (sdk-python#300): drop
     what holds them, and give them time to end.
     """
-    for session in _sessions.values():
-        session.workers.end(_ATEXIT_SECS)
-    _sessions.clear()
     gc.collect()
     time.sleep(0.3)

@@ -38,17 +38,9 @@ class WorkerThread:
 
     async def aclose(self) -> None:
         """Shut the workers down, and wait until they and the thread have ended."""
-        self._stop()
-        await asyncio.to_thread(self._thread.join)
-
-    def end(self, timeout_secs: float) -> None:
-        """As ``aclose``, blocking, for a process that ends without its event loop."""
-        self._stop()
-        self._thread.join(timeout_secs)
-
-    def _stop(self) -> None:
         with suppress(RuntimeError):  # the loop is closed: it has ended already
             self._loop.call_soon_threadsafe(self._stopping.set)
+        await asyncio.to_thread(self._thread.join)
 
     async def _hold(self, started: Future[asyncio.AbstractEventLoop]) -> None:
         started.set_result(asyncio.get_running_loop())

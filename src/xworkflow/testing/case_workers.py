@@ -25,7 +25,9 @@ class CaseWorkers:
     queue: str
 
     @asynccontextmanager
-    async def queue_for(self, openai: OpenAiTable | None, server: str | None) -> AsyncGenerator[str]:
+    async def queue_for(
+        self, openai: OpenAiTable | None, server: str | None
+    ) -> AsyncGenerator[str]:
         """The queue to start a case on; ``server`` is the URL of its mock server.
 
         A case with a provider gets a worker of its own, whose group shares all but the provider.

@@ -12,7 +12,7 @@ from xworkflow.engine.validation import validate
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.registry import NodeRegistry
 
-TYPES = [*sorted(NodeRegistry.builtin().names()), "llm", "plugin.x", "nope", ""]
+TYPES = [*sorted(NodeRegistry.builtin().names()), "agent", "plugin.x", "nope", ""]
 IDS = ["a", "b", "c", "start", "", " "]
 KEYS = [
     "variables", "outputs", "answer", "cases", "template", "code", "language", "url", "method",

@@ -185,7 +185,7 @@ LOST = node("lost", "code", code="x")
         ),
         one("E009", "type", chain(node("x", "no-such-type"))),
         one("E009", "type", chain(node("t", "template", template="a"))),
-        one("E050", "type", chain(node("x", "llm"))),
+        one("E050", "type", chain(node("x", "agent"))),
         one("E050", "type", chain(node("x", "plugin.mine"))),
         one("E050", "type", graph(node("t", "trigger-webhook"), END, edges=[edge("t", "end")])),
         one(
@@ -219,7 +219,7 @@ LOST = node("lost", "code", code="x")
         one(
             "W103",
             None,
-            graph(START, END, node("lost", "llm"), edges=[edge("start", "end")], dialect="dify"),
+            graph(START, END, node("lost", "agent"), edges=[edge("start", "end")], dialect="dify"),
         ),
         one("W101", None, graph(START, END, A, edges=[edge("start", "end"), edge("end", "a")])),
         one(
@@ -395,14 +395,14 @@ def test_the_line_of_the_file_travels_with_the_finding() -> None:
 
 
 def test_an_unsupported_type_is_told_with_what_would_provide_it() -> None:
-    (found,) = validate(chain(node("x", "llm"))).diagnostics
-    assert "'llm'" in found.message
+    (found,) = validate(chain(node("x", "agent"))).diagnostics
+    assert "'agent'" in found.message
     assert "model provider" in found.message
 
 
 def test_a_mocked_node_is_accepted_whatever_its_type_and_data() -> None:
     for spec in (
-        node("x", "llm"),
+        node("x", "agent"),
         node("x", "no-such-type"),
         node("x", "http-request", method="?"),
     ):

@@ -1,0 +1,91 @@
+"""Record golden histories: ``make record-history [NAME=…]``.
+
+Each becomes ``NAME.json`` (``NAME.2.json``, … for a run that continued as new) and
+``NAME.events.json``, what a reader saw. A history that is there is never written again unless it is
+named: it stands for what has shipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from tests.histories.shapes import SHAPES, WEB, Shape
+from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.runner import WorkflowRunner
+from xworkflow.context import WorkflowContext
+from xworkflow.embedded.server import start_server
+from xworkflow.runtime_group.group import RuntimeGroup
+from xworkflow.testing.mock_server import MockServer
+from xworkflow.worker import build_worker
+
+FOLDER = Path(__file__).parent
+QUEUE = "golden"
+
+
+async def record(names: list[str]) -> None:
+    """Run the shapes on a server and a worker of our own, and write their histories."""
+    async with start_server() as server:
+        client = await Client.connect(
+            server.address, data_converter=pydantic_data_converter, identity="golden"
+        )
+        for name in names:
+            await _record(name, SHAPES[name], client)
+            sys.stdout.write(f"recorded {name}\n")
+
+
+async def _record(name: str, shape: Shape, client: Client) -> None:
+    group = RuntimeGroup(group_id=shape.group_id)
+    try:
+        async with build_worker(client, group, queue=QUEUE):
+            with MockServer(WEB) as web:
+                handle = await _run(name, shape, client, group, web.url)
+        await _write(name, handle, client)
+    finally:
+        await group.aclose()
+
+
+async def _run(
+    name: str, shape: Shape, client: Client, group: RuntimeGroup, url: str
+) -> WorkflowHandle:
+    context = WorkflowContext.new(group)
+    context.execution_id = f"golden-{name}"
+    builder = WorkflowRunner.builder(shape.draw(url)).context(context)
+    builder.user_inputs(shape.inputs(url)).mock_nodes(shape.mocks).options(**shape.options)
+    handle = await builder.client(client, task_queue=QUEUE).run()
+    if shape.stop_at is not None:
+        async for event in handle.events():
+            if event.type == "node_run_started" and event.data["node_id"] == shape.stop_at:
+                await handle.cancel()
+    await handle.wait()
+    return handle
+
+
+async def _write(name: str, handle: WorkflowHandle, client: Client) -> None:
+    run_id, number = handle.first_run_id, 1
+    while run_id is not None:
+        fetched = await client.get_workflow_handle(
+            handle.execution_id, run_id=run_id
+        ).fetch_history()
+        suffix = "" if number == 1 else f".{number}"
+        data = json.loads(fetched.to_json())
+        (FOLDER / f"{name}{suffix}.json").write_text(json.dumps(data, indent=1) + "\n")
+        run_id, number = _next_run(fetched), number + 1
+    events = [event.to_json() async for event in handle.events(follow=False)]
+    (FOLDER / f"{name}.events.json").write_text(json.dumps(events, indent=1) + "\n")
+
+
+def _next_run(history: WorkflowHistory) -> str | None:
+    last = history.events[-1]
+    continued = last.workflow_execution_continued_as_new_event_attributes
+    return continued.new_execution_run_id or None
+
+
+if __name__ == "__main__":
+    missing = [name for name in SHAPES if not (FOLDER / f"{name}.json").exists()]
+    asyncio.run(record(sys.argv[1:] or missing))

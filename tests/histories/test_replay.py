@@ -1,0 +1,69 @@
+"""Every shape of run that ever shipped replays, and reads as it read when it was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from tests.histories.shapes import SHAPES
+from xworkflow.client.history import HistoryFeed
+from xworkflow.worker import workflow_runner
+from xworkflow.workflows import GraphWorkflow
+
+FOLDER = Path(__file__).parent
+HISTORIES = sorted(p for p in FOLDER.glob("*.json") if not p.name.endswith(".events.json"))
+
+
+def recorded(path: Path) -> WorkflowHistory:
+    name = path.name.split(".")[0]
+    return WorkflowHistory.from_json(f"golden-{name}", path.read_text())
+
+
+def parts_of(name: str) -> list[Path]:
+    """The histories of one run, in order: NAME.json, NAME.2.json, …"""
+    parts = [p for p in HISTORIES if p.name.split(".")[0] == name]
+    return sorted(parts, key=lambda p: int(p.suffixes[0][1:]) if len(p.suffixes) > 1 else 1)
+
+
+@pytest.mark.parametrize("sandboxed", [True, False], ids=["sandboxed", "unsandboxed"])
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_golden_history_replays(path: Path, *, sandboxed: bool) -> None:
+    replayer = Replayer(
+        workflows=[GraphWorkflow],
+        workflow_runner=workflow_runner(sandboxed=sandboxed),
+        data_converter=pydantic_data_converter,
+    )
+    await replayer.replay_workflow(recorded(path))
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+async def test_a_golden_history_reads_as_it_was(name: str) -> None:
+    seen: list[dict[str, Any]] = []
+    for path in parts_of(name):
+        feed = HistoryFeed(pydantic_data_converter, f"golden-{name}")
+        for event in recorded(path).events:
+            seen.extend([made.to_json() for made in await feed.take(event)])
+    assert seen == json.loads((FOLDER / f"{name}.events.json").read_text())
+
+
+def test_every_shape_has_a_history_and_none_names_a_machine() -> None:
+    assert {path.name.split(".")[0] for path in HISTORIES} == set(SHAPES)
+    for path in HISTORIES:
+        text = path.read_text()
+        assert "@" not in text.replace("golden@", ""), path
+
+
+async def test_a_changed_order_of_commands_is_caught() -> None:
+    """The replayer really compares: a history of another graph's shape is refused."""
+    history = recorded(FOLDER / "http.json")
+    scheduled = next(e for e in history.events if e.HasField("activity_task_scheduled_event_attributes"))
+    scheduled.activity_task_scheduled_event_attributes.activity_type.name = "another-type"
+    replayer = Replayer(workflows=[GraphWorkflow], data_converter=pydantic_data_converter)
+    with pytest.raises(Exception, match=r"(?i)nondeterminism"):
+        await replayer.replay_workflow(history)
