@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -73,11 +74,16 @@ async def _write(name: str, handle: WorkflowHandle, client: Client) -> None:
             handle.execution_id, run_id=run_id
         ).fetch_history()
         suffix = "" if number == 1 else f".{number}"
-        data = json.loads(fetched.to_json())
+        data = json.loads(fetched.to_json(), object_hook=_without_trace)
         (FOLDER / f"{name}{suffix}.json").write_text(json.dumps(data, indent=1) + "\n")
         run_id, number = _next_run(fetched), number + 1
     events = [event.to_json() async for event in handle.events(follow=False)]
     (FOLDER / f"{name}.events.json").write_text(json.dumps(events, indent=1) + "\n")
+
+
+def _without_trace(item: dict[str, Any]) -> dict[str, Any]:
+    """A stack trace names the paths of the machine that recorded it."""
+    return {key: value for key, value in item.items() if key != "stackTrace"}
 
 
 def _next_run(history: WorkflowHistory) -> str | None:

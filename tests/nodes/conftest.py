@@ -23,8 +23,8 @@ from xworkflow.ports import (
     Ports,
     SandboxLimits,
     SandboxPool,
-    TimeProvider,
 )
+from xworkflow.providers import FakeTimeProvider
 
 
 def node(node_type: str, dialect: Dialect = "native", **data: Any) -> AnyNode:
@@ -151,10 +151,9 @@ class FakeFiles:
 
 
 def ports(sandbox: FakeSandbox | None = None, http: FakeHttp | None = None, **more: Any) -> Ports:
-    more = {"llm": FakeProviders(), "files": FakeFiles(), **more}
+    more = {"llm": FakeProviders(), "files": FakeFiles(), "time": FakeTimeProvider(0), **more}
     return Ports(
         sandbox=cast("SandboxPool", sandbox or FakeSandbox()),
         http=http or FakeHttp(),
-        time=cast("TimeProvider", None),
         **more,
     )

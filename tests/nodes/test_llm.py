@@ -478,6 +478,18 @@ async def test_files_in_a_text_print_nothing_and_their_images_follow() -> None:
     assert found[1].messages == (Message("user", "see "), Message("user", parts))
 
 
+async def test_an_image_without_a_type_is_known_by_its_first_bytes() -> None:
+    files = FakeFiles({"u1.png": b"GIF89a"})
+    local = {**cast("dict[str, Any]", LOCAL), "mime_type": "application/octet-stream"}
+    llm = Llm()
+    made = drawn(vision={"enabled": True, "variable_selector": "x.f"})
+    provider = FakeProvider()
+    lent = ports(llm=FakeProviders(provider), files=files)
+    await llm.execute(made, pool(x={"f": local}), lent)
+    (part,) = cast("tuple[ImagePart]", provider.asked[0].messages[0].content)
+    assert part.url.startswith("data:image/gif;base64,")
+
+
 async def test_without_vision_files_are_not_sent() -> None:
     assert await messages("dify", prompt_template=[user("see {{#start.files#}}")]) == (
         Message("user", "see "),

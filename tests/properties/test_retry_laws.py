@@ -13,7 +13,7 @@ from xworkflow.errors import NodeFailure
 CONFIGS = st.builds(
     RetryConfig,
     max_retries=st.integers(-3, 10),
-    retry_interval=st.integers(-10, 100_000) | st.just(10**400),
+    retry_interval=st.integers(0, 100_000) | st.just(10**400),
     backoff_strategy=st.sampled_from(["fixed", "exponential", "exponential_with_jitter"]),
     backoff_multiplier=st.floats(0, 1e6) | st.floats(),
     max_retry_interval=st.integers(0, 100_000),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import typer
 
 from xworkflow.cli.app import run_async
@@ -18,6 +21,8 @@ With a server in Temporal's environment configuration it is a worker for that on
     xworkflow dev
 """
 
+HEALTH_SECS = 2.0
+
 
 def register(app: typer.Typer) -> None:
     @app.command("dev", help=EXAMPLES)
@@ -26,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 async def run() -> int:
-    """Exit code 0 after a stop that was asked for."""
+    """Exit code 0 after a stop that was asked for, 3 when the server has ended by itself."""
     from xworkflow.cli.place import server_place, worker_at
     from xworkflow.cli.stopping import stop_requested
 
@@ -36,5 +41,12 @@ async def run() -> int:
         if place.ui_url is not None:
             print_note(f"Web UI:          {place.ui_url}")
         print_note("worker ready; stop with Ctrl-C")
-        await stop.wait()
+        while not await _set_within(stop, HEALTH_SECS):
+            await place.require_answer()
     return ExitCode.OK
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

@@ -39,9 +39,12 @@ class Place:
         tail = f"/{run_id}/history" if run_id else ""
         return f"{self.ui_url}/namespaces/{self.client.namespace}/workflows/{execution_id}{tail}"
 
-    def unusable(self, error: RPCError) -> InfrastructureError:
-        """What is wrong when the server answers a call of ours with an error."""
-        return InfrastructureError(f"the server at {self.address} refuses: {error.message}")
+    async def require_answer(self) -> None:
+        """Raises InfrastructureError when the server has ended."""
+        try:
+            await self.client.service_client.check_health()
+        except RPCError as error:
+            raise unusable(self.address, error) from None
 
     async def find(self, execution_id: str) -> WorkflowHandle | None:
         """A run that is there, open or closed. InputError when the id is another workflow's."""
@@ -50,7 +53,7 @@ class Place:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            raise self.unusable(error) from None
+            raise unusable(self.address, error) from None
         if found.workflow_type != GRAPH_WORKFLOW:
             raise InputError(
                 (f"'{execution_id}' is no run of ours, but a '{found.workflow_type}'",)
@@ -120,10 +123,16 @@ async def _require_namespace(client: Client) -> None:
         )
     except RPCError as error:
         where = client.service_client.config.target_host
-        text = f"the server at {where} refuses: {error.message}"
         if error.status is RPCStatusCode.NOT_FOUND:
             text = f"the server at {where} has no namespace '{client.namespace}'"
-        raise InfrastructureError(text) from None
+            raise InfrastructureError(text) from None
+        raise unusable(where, error) from None
+
+
+def unusable(address: str, error: RPCError) -> InfrastructureError:
+    """What is wrong when a server answers a call of ours with an error, or not at all."""
+    verb = "has gone away" if error.status is RPCStatusCode.UNAVAILABLE else "refuses"
+    return InfrastructureError(f"the server at {address} {verb}: {error.message}")
 
 
 @functools.cache

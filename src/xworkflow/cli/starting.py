@@ -12,7 +12,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
-from xworkflow.cli.place import Place, worker_at
+from xworkflow.cli.place import Place, unusable, worker_at
 from xworkflow.cli.printing import print_note
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
@@ -71,7 +71,7 @@ async def _require_poller(place: Place) -> None:
     try:
         answer = await place.client.workflow_service.describe_task_queue(request)
     except RPCError as error:
-        raise place.unusable(error) from None
+        raise unusable(place.address, error) from None
     if not answer.pollers:
         raise InfrastructureError(
             f"no worker polls '{queue}' at {place.address}: "

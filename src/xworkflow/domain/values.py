@@ -199,8 +199,8 @@ def _from_dify(given: dict[str, Any]) -> dict[str, Any]:
     url = file.get("url")
     if "name" not in file and isinstance(url, str) and (name := _name_in(url)):
         file["name"] = name
-    if "mime_type" not in file and isinstance(file.get("name"), str):
-        file["mime_type"] = mime_type_of(file["name"])
+    if "mime_type" not in file:
+        file["mime_type"] = mime_type_of(str(file.get("name") or file.get("id") or ""))
     return file
 
 

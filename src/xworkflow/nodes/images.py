@@ -16,6 +16,13 @@ from xworkflow.ports import Ports
 MAX_IMAGE_BYTES: Final = 10 * 1024 * 1024
 """Of an image that is sent along (spec/dify.md E1, binary)."""
 
+_SIGNATURES: Final = (
+    (b"\x89PNG", "image/png"),
+    (b"\xff\xd8", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+
 File = Mapping[str, JsonValue]
 
 
@@ -49,7 +56,15 @@ async def _address(file: File, node_id: str, ports: Ports) -> str:
     if file.get("transfer_method") == "remote_url":
         return checked_url(str(file.get("url") or ""), node_id, ports)
     content = await ports.files.read(file, max_bytes=MAX_IMAGE_BYTES)
-    return f"data:{file.get('mime_type')};base64,{b64encode(content).decode()}"
+    return f"data:{_mime_type(file, content)};base64,{b64encode(content).decode()}"
+
+
+def _mime_type(file: File, content: bytes) -> str:
+    """Models refuse images without a type of their own: without one, the first bytes tell it."""
+    given = str(file.get("mime_type") or "")
+    if given.startswith("image/"):
+        return given
+    return next((mime for sign, mime in _SIGNATURES if content.startswith(sign)), given)
 
 
 def checked_url(url: str, node_id: str, ports: Ports) -> str:
