@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from xworkflow.domain.outcome import RunResult
@@ -24,6 +26,7 @@ from xworkflow.domain.wire import (
     RunSnapshot,
 )
 from xworkflow.engine.compile import CompileError
+from xworkflow.errors import EngineError, InputError
 from xworkflow.workflows import details
 from xworkflow.workflows.shell import Shell
 
@@ -33,23 +36,26 @@ class GraphWorkflow:
     """The durable run of a graph. Queries answer from the run's real state."""
 
     @workflow.init
-    def __init__(self, run: RunInput) -> None:
+    def __init__(self, given: RawValue) -> None:
         self._shell: Shell | None = None
-        self._refusal: str = ""
+        self._refusal: EngineError | None = None
         try:
-            self._shell = Shell(run)
-        except CompileError as error:
-            self._refusal = str(error)
+            self._shell = Shell(_run_input(given))
+        except (InputError, CompileError) as error:
+            self._refusal = error
 
     @workflow.run
-    async def run(self, run: RunInput) -> RunResult:
-        """Carry the run to its end. Raises ApplicationError, typed by the kind of failure."""
-        del run  # __init__ has it
-        if self._shell is None:
-            raise ApplicationError(self._refusal, type=CompileError.code, non_retryable=True)
-        result = await self._shell.carry()
+    async def run(self, given: RawValue) -> RunResult:
+        """Carry the run to its end. Raises ApplicationError, typed by the kind of failure.
+
+        ``given`` is a RunInput. It is decoded here, as what the SDK cannot decode fails the workflow
+        task, which Temporal then repeats for ever.
+        """
+        del given  # __init__ has it
+        shell = self._carried()
+        result = await shell.carry()
         if result is None:
-            workflow.continue_as_new(self._shell.next_input())
+            workflow.continue_as_new(shell.next_input())
         if result.status == "aborted":
             raise asyncio.CancelledError
         if result.status == "failed" and result.error is not None:
@@ -90,5 +96,19 @@ class GraphWorkflow:
 
     def _carried(self) -> Shell:
         if self._shell is None:
-            raise ApplicationError(self._refusal, type=CompileError.code, non_retryable=True)
+            refusal = self._refusal or InputError(("the run has no input",))
+            raise ApplicationError(str(refusal), type=refusal.code, non_retryable=True)
         return self._shell
+
+
+def _run_input(given: RawValue) -> RunInput:
+    """Raises InputError for what some other client sent instead."""
+    try:
+        run = workflow.payload_converter().from_payload(given.payload, RunInput)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError((f"the input is no RunInput: {where}: {first['msg']}",)) from None
+    if not isinstance(run, RunInput):  # a null payload is not looked at
+        raise InputError(("the input is no RunInput",))
+    return run

@@ -63,9 +63,7 @@ async def failure(server: Server, http: PooledHttpClient, reply: Reply) -> NodeF
 # --- the request
 
 
-async def test_the_smallest_request_is_compact_json(
-    server: Server, http: PooledHttpClient
-) -> None:
+async def test_the_smallest_request_is_compact_json(server: Server, http: PooledHttpClient) -> None:
     _, seen = await asked(server, http, ChatRequest("m", HELLO))
     assert (seen.method, seen.path) == ("POST", "/v1/chat/completions")
     assert seen.body == (

@@ -17,6 +17,7 @@ from xworkflow.client.handle import WorkflowHandle as RunHandle
 from xworkflow.client.status import Completed, Failed
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import GRAPH_WORKFLOW, RunInput
+from xworkflow.errors import RunError
 
 pytestmark = pytest.mark.temporal
 
@@ -71,7 +72,8 @@ async def test_a_graph_that_does_not_compile_fails_its_run(bench: Bench, schema_
 )
 async def test_an_input_that_is_no_run_fails_its_run(bench: Bench, run: Any) -> None:
     failure = await _failure(bench, run)
-    assert failure.non_retryable
+    assert failure.type == "input_validation_error"
+    assert failure.message.startswith("the input is no RunInput")
 
 
 async def test_a_refused_run_answers_queries_with_its_refusal(bench: Bench) -> None:
@@ -79,6 +81,8 @@ async def test_a_refused_run_answers_queries_with_its_refusal(bench: Bench) -> N
     run = RunHandle(bench.client, handle.id)
     assert await run.wait() == Failed("No start node found", "compile_error")
     assert [event async for event in run.events()] == []
+    with pytest.raises(RunError, match="No start node found"):
+        await run.state()
 
 
 @workflow.defn(name="SomethingElse")

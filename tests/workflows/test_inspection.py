@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionDescription
 
 from tests.workflows.bench import Bench, history
@@ -75,10 +76,10 @@ async def test_outputs_are_those_collected_so_far(bench: Bench, open_run: Workfl
 async def test_the_current_details_are_a_table_of_the_nodes(
     bench: Bench, open_run: WorkflowHandle
 ) -> None:
-    details = await bench.client.get_workflow_handle(open_run.execution_id).query(
-        "__temporal_workflow_metadata"
+    metadata = await bench.client.get_workflow_handle(open_run.execution_id).query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
     )
-    shown = details["currentDetails"].splitlines()
+    shown = metadata.current_details.splitlines()
     assert shown[0] == "**running** · 4 steps"
     assert "| ✓ | C | code |" in shown
     assert "| – | No | template-transform |" in shown

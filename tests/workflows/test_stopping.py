@@ -21,8 +21,10 @@ from tests.workflows.drawing import (
     start,
 )
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.status import Completed, FailedWithRecovery, Stopped
+
+from xworkflow.client.status import Completed, Failed, FailedWithRecovery, Stopped
 from xworkflow.domain.schema import NodeSpec, WorkflowSchema
+from xworkflow.errors import InputError
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
@@ -120,6 +122,40 @@ async def test_a_stopped_run_still_runs_its_error_handler(bench: Bench, web: Moc
 
 
 @pytest.mark.parametrize("group_id", [None, "tenant"])
+async def test_a_failed_run_is_stopped_in_its_error_handler(
+    bench: Bench, web: MockServer
+) -> None:
+    """The run has failed already, and ends with that failure."""
+    body = handler("recover", start(), http("slow", f"{web.url}/slow"), end())
+    broken = http("h", f"{web.url}/broken", fail_on_error_status=True)
+    schema = chain("handled", start("n"), broken, end(), handler=body)
+    handle = await bench.start(schema, {"n": 1})
+    child = WorkflowHandle(bench.client, f"{handle.execution_id}/error-handler")
+    async for event in handle.events():
+        if event.type == "error_handler_started":
+            break
+    await _until_child(child)
+    await _until_activity(bench, child)
+    asked = time.monotonic()
+    await handle.cancel()
+    status = await handle.wait()
+    assert time.monotonic() - asked < SOON_SECS
+    assert isinstance(status, Failed)
+    assert status.node_id == "h"
+    assert await child.wait() == Stopped("cancelled")
+    assert (await read(handle))[-1].data == {"error": "Sub-graph execution failed: it was cancelled"}
+
+
+async def _until_child(child: WorkflowHandle) -> None:
+    while True:
+        try:
+            await child.status()
+        except InputError:
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
 async def test_a_run_that_no_worker_has_seen_is_stopped_when_one_comes(
     idle_bench: Bench, web: MockServer, group_id: str | None
 ) -> None:
@@ -150,7 +186,7 @@ async def test_a_second_stop_and_one_of_a_finished_run_change_nothing(
 async def test_a_terminated_run_says_who_ended_it(bench: Bench, web: MockServer) -> None:
     handle = await bench.start(_hanging(web), {"n": 1})
     await _until_started(handle, "h")
-    await bench.client.get_workflow_handle(handle.execution_id).terminate("cleaning up")
+    await bench.client.get_workflow_handle(handle.execution_id).terminate(reason="cleaning up")
     assert await handle.wait() == Stopped("cleaning up")
 
 

@@ -11,6 +11,7 @@ from temporalio.client import (
     WorkflowContinuedAsNewError,
     WorkflowExecutionStatus,
     WorkflowFailureError,
+    WorkflowQueryFailedError,
 )
 from temporalio.client import WorkflowHandle as TemporalHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
@@ -22,7 +23,7 @@ from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import OUTPUTS_QUERY, STATE_QUERY, VARIABLES_QUERY, RunSnapshot
-from xworkflow.errors import InfrastructureError, InputError
+from xworkflow.errors import InfrastructureError, InputError, RunError
 
 
 class WorkflowHandle:
@@ -136,6 +137,8 @@ class WorkflowHandle:
         handle = self._client.get_workflow_handle(self.execution_id)
         try:
             return await handle.query(name, args=list(args), result_type=wanted)
+        except WorkflowQueryFailedError as error:
+            raise RunError(str(error)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
@@ -86,6 +87,14 @@ class Closed:
     reason: str | None = None
 
 
+_CHILD_ENDS: dict[int, ChildEnd] = {
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: ChildEnd.CANCELLED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: ChildEnd.TERMINATED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: ChildEnd.TIMED_OUT,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: ChildEnd.NOT_STARTED,
+}
+
+
 @dataclass(slots=True)
 class HistoryFeed:
     """Reads one history. ``driver`` is None until its first event was taken."""
@@ -109,7 +118,7 @@ class HistoryFeed:
     async def take(self, event: HistoryEvent) -> list[GraphEngineEvent]:
         """Take the next history event; returns the run's events that follow from it."""
         self._events = []
-        handler = _HANDLERS.get(event.event_type)
+        handler = self._handlers.get(event.event_type)
         if handler is not None:
             await handler(self, event)
         elif event.event_type in _CLOSING:
@@ -120,10 +129,10 @@ class HistoryFeed:
 
     async def _execution_started(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_started_event_attributes
-        self.run_input = await self._decode(attributes.input.payloads, RunInput)
         try:
+            self.run_input = await self._decode(attributes.input.payloads, RunInput)
             compiled = compiled_of(self.run_input)
-        except CompileError:
+        except (ValidationError, CompileError):
             return  # the workflow refuses it too, and has no events
         execution_id = self.run_input.id_base or self.workflow_id
         self.driver = Driver(compiled, first_state(self.run_input, compiled, execution_id))
@@ -261,9 +270,7 @@ class HistoryFeed:
         if found is None:
             return
         node, attempt = found
-        self._arrivals.append(
-            _Arrival(_NODES, node, lambda at: fact_of(node, attempt, report(at)))
-        )
+        self._arrivals.append(_Arrival(_NODES, node, lambda at: fact_of(node, attempt, report(at))))
 
     # ---- timers
 
@@ -321,32 +328,22 @@ class HistoryFeed:
     async def _decode(self, payloads: Sequence[Payload], wanted: type[T]) -> T:
         return cast("T", (await self.converter.decode(payloads, [wanted]))[0])
 
-
-_CHILD_ENDS: dict[int, ChildEnd] = {
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: ChildEnd.CANCELLED,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: ChildEnd.TERMINATED,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: ChildEnd.TIMED_OUT,
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: ChildEnd.NOT_STARTED,
-}
-
-_Handler = Callable[[HistoryFeed, HistoryEvent], Awaitable[None]]
-
-_HANDLERS: dict[int, _Handler] = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: HistoryFeed._execution_started,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED: HistoryFeed._task_started,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: HistoryFeed._task_completed,
-    EventType.EVENT_TYPE_MARKER_RECORDED: HistoryFeed._marker,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: HistoryFeed._activity_scheduled,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: HistoryFeed._activity_completed,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: HistoryFeed._activity_failed,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: HistoryFeed._activity_timed_out,
-    EventType.EVENT_TYPE_TIMER_STARTED: HistoryFeed._timer_started,
-    EventType.EVENT_TYPE_TIMER_FIRED: HistoryFeed._timer_fired,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: HistoryFeed._child_completed,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: HistoryFeed._child_failed,
-    **dict.fromkeys(_CHILD_ENDS, HistoryFeed._child_ended_otherwise),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: HistoryFeed._cancel_requested,
-}
+    _handlers: ClassVar[dict[int, Callable[[Any, HistoryEvent], Awaitable[None]]]] = {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: _execution_started,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED: _task_started,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: _task_completed,
+        EventType.EVENT_TYPE_MARKER_RECORDED: _marker,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: _activity_scheduled,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: _activity_completed,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: _activity_failed,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: _activity_timed_out,
+        EventType.EVENT_TYPE_TIMER_STARTED: _timer_started,
+        EventType.EVENT_TYPE_TIMER_FIRED: _timer_fired,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: _child_completed,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: _child_failed,
+        **dict.fromkeys(_CHILD_ENDS, _child_ended_otherwise),
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
+    }
 
 
 def _innermost(failure: Failure) -> str:

@@ -48,7 +48,7 @@ class PersistentMap(Mapping[str, V], Generic[V]):
             del items[key]
         else:
             items[key] = cast("V", new)
-        newest: PersistentMap[V] = PersistentMap.__new__(PersistentMap)
+        newest = object.__new__(type(self))
         newest._items, newest._newer, newest._key, newest._old = items, None, "", _MISSING
         self._items, self._newer, self._key, self._old = None, newest, key, old
         return newest
@@ -91,7 +91,7 @@ class PersistentMap(Mapping[str, V], Generic[V]):
             return self._own() == cast("PersistentMap[V]", other)._own()
         return isinstance(other, Mapping) and self._own() == dict(cast("Mapping[str, V]", other))
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType] - as any mapping of unhashable values
+    __hash__ = None  # as any mapping of unhashable values
 
     def __repr__(self) -> str:
         return f"PersistentMap({self._own()!r})"

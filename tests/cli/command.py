@@ -1,0 +1,97 @@
+"""The installed command as a child process, with nothing of the desk's own environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+PROGRAM = Path(sys.executable).with_name("xworkflow")
+_FOREIGN = ("TEMPORAL_", "XWORKFLOW_", "OPENAI_", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def object(self) -> Any:
+        """The one JSON value on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Starts commands in a folder of their own. ``settings`` are environment variables."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __call__(self, *arguments: str | Path, timeout: float = 60) -> Ended:
+        """Run a command to its end."""
+        child = self.start(*arguments)
+        try:
+            out, err = child.communicate(timeout=timeout)
+        finally:
+            child.kill()
+        return Ended(child.returncode, out, err)
+
+    def python(self, script: str) -> Ended:
+        """Run a Python program where and as a command would run."""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str | Path) -> Child:
+        """Start a command; Ctrl-C reaches it, as at a terminal."""
+        return subprocess.Popen(
+            [PROGRAM, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # a shell starts what is in its background with Ctrl-C ignored, and so may pytest be
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The desk's environment without what would change a command, and our settings."""
+        desk = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+        return {
+            **desk,
+            "TEMPORAL_CONFIG_FILE": str(self.folder / "none.toml"),
+            "XWORKFLOW_DATA": str(self.folder / "data"),
+            **self.settings,
+        }
+
+
+Child = subprocess.Popen[str]
+
+
+def line_with(stream: IO[str] | None, text: str) -> str:
+    """Wait for a line that holds a text."""
+    assert stream is not None
+    seen: list[str] = []
+    for line in stream:
+        seen.append(line)
+        if text in line:
+            return line
+    raise AssertionError(f"no line holds {text!r}: {''.join(seen)!r}")
