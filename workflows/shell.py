@@ -28,6 +28,7 @@ from temporalio.exceptions import (
 )
 
 from xworkflow.domain.commands import (
+    CancelHandler,
     CancelNode,
     ContinueAsNew,
     FinishRun,
@@ -103,6 +104,8 @@ class Shell:
         self._local: list[StartNode] = []
         self._region_runs = False
         self._regions = 0
+        self._handler: workflow.ChildWorkflowHandle[Any, RunResult] | None = None
+        self._handler_stopped = False
         self._result: RunResult | None = None
         self._continues = False
 
@@ -189,6 +192,8 @@ class Shell:
                     self._cancel(effect)
                 case StartHandler():
                     self._start_handler()
+                case CancelHandler():
+                    self._cancel_handler()
                 case FinishRun():
                     self._result = effect.result
                 case ContinueAsNew():
@@ -343,11 +348,16 @@ class Shell:
         task = asyncio.create_task(self._run_handler(run))
         task.add_done_callback(self._handler_ended)
 
+    def _cancel_handler(self) -> None:
+        self._handler_stopped = True
+        if self._handler is not None:
+            self._handler.cancel()
+
     async def _run_handler(self, run: RunInput) -> dict[str, Any]:
         compiled = compiled_of(run)
         pool, reads = self.driver.state.pool, compiled.reads
         seeded = pool if reads is None else pool.project(reads)
-        result = await workflow.execute_child_workflow(
+        self._handler = await workflow.start_child_workflow(
             GRAPH_WORKFLOW,
             run.model_copy(update={"pool": seeded.to_json()}),
             id=f"{workflow.info().workflow_id}/{HANDLER_SUFFIX}",
@@ -355,7 +365,10 @@ class Shell:
             task_timeout=workflow.info().task_timeout,
             static_summary=run.app_name,
         )
-        return result.outputs
+        if self._handler_stopped:
+            # not before: a child that never started would leave no event for readers
+            self._handler.cancel()
+        return (await self._handler).outputs
 
     def _handler_ended(self, done: asyncio.Future[dict[str, Any]]) -> None:
         take: Callable[[], list[Effect]] = lambda: self._feed(  # noqa: E731

@@ -7,6 +7,7 @@ only for what it needs.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
         Stopped,
     )
     from xworkflow.client.workflow_cache import WorkflowCache
-    from xworkflow.context import RuntimeContext, WorkflowContext
+    from xworkflow.context import WorkflowContext
+    from xworkflow.context import WorkflowContext as RuntimeContext
     from xworkflow.domain.events import GraphEngineEvent
     from xworkflow.domain.loading import load
     from xworkflow.domain.policy import EngineConfig
@@ -118,7 +120,10 @@ _HOMES = {
     "load": "domain.loading",
 }
 
-__all__ = [  # noqa: PLE0604 - the names of _HOMES, which a test compares
+_OLD_NAMES = {"RuntimeContext": "WorkflowContext"}
+"""Aliases that warn; the seed's RuntimeContext was split into WorkflowContext and RuntimeGroup."""
+
+__all__ = [
     "AuditLogger",
     "CompiledWorkflow",
     "Completed",
@@ -174,6 +179,9 @@ __all__ = [  # noqa: PLE0604 - the names of _HOMES, which a test compares
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _OLD_NAMES:
+        warnings.warn(f"Use {_OLD_NAMES[name]} instead of {name}", DeprecationWarning, 2)
+        name = _OLD_NAMES[name]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'xworkflow' has no attribute '{name}'")

@@ -8,11 +8,10 @@ a workflow there is no live group: asking for one raises MisuseError and says wh
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.pool import VariablePool
@@ -45,6 +44,9 @@ if TYPE_CHECKING:
 
 EVENT_QUEUE_SIZE: Final = 256
 """The bound of an event queue that suits most runs: ``asyncio.Queue(EVENT_QUEUE_SIZE)``."""
+
+_REAL: Final = frozenset({RealTimeProvider, RealIdGenerator})
+_FAKES: Final = frozenset({FakeTimeProvider, FakeIdGenerator})
 
 
 class SubGraphRunner(Protocol):
@@ -127,19 +129,16 @@ class WorkflowContext:
     @property
     def has_live_parts(self) -> bool:
         """Whether it holds objects of this process that cannot travel with a run as data."""
-        travels = isinstance(
-            self.time_provider, (RealTimeProvider, FakeTimeProvider)
-        ) and isinstance(self.id_generator, (RealIdGenerator, FakeIdGenerator))
+        travels = {type(self.time_provider), type(self.id_generator)} <= _REAL | _FAKES
         return self.sub_graph_runner is not None or not travels
 
     def with_live_parts_of(self, other: WorkflowContext) -> Self:
-        """This context with the live objects of another one, where it has any."""
-        fakes = (FakeTimeProvider, FakeIdGenerator)
+        """This context with the live objects of another one; its own fakes stay."""
         time, ids = other.time_provider, other.id_generator
         return replace(
             self,
-            time_provider=self.time_provider if isinstance(time, fakes) else time,
-            id_generator=self.id_generator if isinstance(ids, fakes) else ids,
+            time_provider=self.time_provider if type(time) in _FAKES else time,
+            id_generator=self.id_generator if type(ids) in _FAKES else ids,
             sub_graph_runner=other.sub_graph_runner,
         )
 
@@ -271,15 +270,3 @@ def kept_live(context: WorkflowContext) -> Generator[None]:
 def live_context(execution_id: str) -> WorkflowContext | None:
     """The live context of a run that this process started and still watches."""
     return _live.get(execution_id)
-
-
-if TYPE_CHECKING:
-    RuntimeContext: TypeAlias = WorkflowContext
-else:
-
-    def __getattr__(name: str) -> type[WorkflowContext]:
-        """The old name still means the same class, and warns whoever uses it."""
-        if name != "RuntimeContext":
-            raise AttributeError(f"module 'xworkflow.context' has no attribute '{name}'")
-        warnings.warn("Use WorkflowContext instead of RuntimeContext", DeprecationWarning, 2)
-        return WorkflowContext

@@ -34,7 +34,7 @@ BOTH = GREET.replace(
 ]""",
 )
 
-BROKEN = """
+_CHAIN = """
 version = "0.1.0"
 edges = [
   { source = "start", target = "node" },
@@ -60,7 +60,7 @@ title = "Finish"
 
 
 def _with_node(table: str) -> str:
-    return BROKEN.replace("NODE", table.strip())
+    return _CHAIN.replace("NODE", table.strip())
 
 
 FAILING = _with_node(
@@ -74,13 +74,20 @@ outputs = { x = { type = "string" } }
 """
 )
 
-UNKNOWN_TYPE = _with_node(
-    """
-[nodes.data]
-type = "teleport"
-title = "Beam"
+UNKNOWN_TYPE = """
+version: 0.1.0
+nodes:
+  - id: start
+    data: { type: start, title: Begin }
+  - id: beam
+    data: { type: teleport, title: Beam }
+  - id: end
+    data: { type: end, title: Finish, outputs: [] }
+edges:
+  - { source: start, target: beam }
+  - { source: beam, target: end }
 """
-)
+"""As YAML, whose nodes know their lines."""
 
 
 def asking(url: str) -> str:

@@ -17,23 +17,22 @@ def test_a_valid_file_ends_with_0_and_says_so(command: Command) -> None:
 
 
 def test_each_problem_is_a_row_with_its_file_line_code_node_and_sentence(command: Command) -> None:
-    flows.write(command.folder, "beam.toml", flows.UNKNOWN_TYPE)
-    ended = command("validate", "beam.toml")
+    flows.write(command.folder, "beam.yml", flows.UNKNOWN_TYPE)
+    ended = command("validate", "beam.yml")
     assert ended.code == 2
     header, row, verdict = ended.out.splitlines()
     assert header.split() == ["file", "code", "node", "field", "problem"]
     file, code, node = row.split()[:3]
-    assert file.startswith("beam.toml:")
-    assert (code, node) == ("E009", "node")
+    assert (file, code, node) == ("beam.yml:6", "E009", "beam")
     assert "teleport" in row
-    assert verdict == "not valid beam.toml"
+    assert verdict == "not valid beam.yml"
 
 
 def test_a_row_is_one_line_however_long_it_is_when_nobody_looks_at_a_terminal(
     command: Command,
 ) -> None:
-    flows.write(command.folder, "beam.toml", flows.UNKNOWN_TYPE.replace("teleport", "t" * 400))
-    rows = command("validate", "beam.toml").out.splitlines()
+    flows.write(command.folder, "beam.yml", flows.UNKNOWN_TYPE.replace("teleport", "t" * 400))
+    rows = command("validate", "beam.yml").out.splitlines()
     assert len(rows) == 3
     assert "t" * 400 in rows[1]
 
@@ -70,11 +69,11 @@ def test_a_missing_file_and_a_folder_are_named(command: Command) -> None:
 
 def test_json_is_one_object_with_a_report_for_each_file(command: Command) -> None:
     flows.write(command.folder, "greet.toml", flows.GREET)
-    flows.write(command.folder, "beam.toml", flows.UNKNOWN_TYPE)
-    ended = command("validate", "greet.toml", "beam.toml", "--json")
+    flows.write(command.folder, "beam.yml", flows.UNKNOWN_TYPE)
+    ended = command("validate", "greet.toml", "beam.yml", "--json")
     assert ended.code == 2
     assert ended.object["greet.toml"] == {"is_valid": True, "diagnostics": []}
-    (found,) = ended.object["beam.toml"]["diagnostics"]
+    (found,) = ended.object["beam.yml"]["diagnostics"]
     assert found.keys() >= {"level", "code", "message", "node_id", "line"}
 
 

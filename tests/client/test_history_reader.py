@@ -29,7 +29,7 @@ from tests.workflows.drawing import (
 from tests.workflows.recording import Recording
 from temporalio.service import RPCError
 
-from xworkflow.client.status import Stopped
+from xworkflow.client.status import Failed, Stopped
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import ResourceQuota
 from xworkflow.domain.schema import ConversationVariable, ErrorStrategy, WorkflowSchema
@@ -315,6 +315,21 @@ async def test_an_error_handler_that_somebody_ended_reads_as_it_was(
     assert followed == recording.of(handle.execution_id)
     assert followed[-1].type == "error_handler_failed"
     assert followed[-1].data["error"].startswith("Sub-graph execution failed: it was")
+
+
+async def test_an_error_handler_that_was_stopped_before_it_began_reads_as_it_was(
+    idle_bench: Bench, recording: Recording, web: str
+) -> None:
+    """One workflow task brings the failure and the stop."""
+    body = handler("recover", start(), http("slow", f"{web}/slow"), end())
+    schema = chain("ended", start("n"), http("h", web), end(), handler=body)
+    handle = await idle_bench.start(schema, {"n": 1}, mocks={"h": MockNode(error="no")})
+    await handle.cancel()
+    async with idle_bench.worker():
+        assert isinstance(await handle.wait(), Failed)
+    read_again = await read(handle)
+    assert read_again == recording.of(handle.execution_id)
+    assert read_again[-1].data == {"error": "Sub-graph execution failed: it was cancelled"}
 
 
 async def test_nodes_whose_names_look_like_attempts_are_told_apart(

@@ -49,7 +49,7 @@ def drawn(
 ) -> Plan:
     """The plan of ``"start>a a:yes>b"``: an arrow is an edge, a colon its handle.
 
-    A node whose name begins with ``start``, ``end`` or ``answer`` has that type, all others are code.
+    A node whose name begins with ``start``, ``end`` or ``answer`` has that type, any other is code.
     """
     specs = [_edge(text) for text in edges.split()]
     names = dict.fromkeys(name for spec in specs for name in (spec.source, spec.target))

@@ -101,7 +101,7 @@ def test_an_exception_has_the_data_of_a_failure() -> None:
 
 
 def test_the_detail_names_what_a_server_said() -> None:
-    more = {"retry_after_secs": 1.5, "http_status": 503, "metadata": {"host": "h"}}
+    more: dict[str, Any] = {"retry_after_secs": 1.5, "http_status": 503, "metadata": {"host": "h"}}
     run = Run("start>a").begin().fail("a", retryable=True, **more)
     assert data_of(run, "node_run_failed")["error_detail"] == {
         **DETAIL,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.drawing import chain, code, end, handler, http, start
+from xworkflow.domain.commands import CancelHandler
 from xworkflow.domain.facts import (
     AbortRequested,
     Fact,
@@ -51,7 +52,6 @@ BEGUN: tuple[Fact, ...] = (RunStarted(10), NodeSucceeded(0, 1, NodeRunResult(), 
         NodeFailed(1, 1, NodeFailure.timeout("t"), LATER),
         TimerFired(1, 2, LATER),
         RunStarted(LATER),
-        AbortRequested(LATER),
     ],
     ids=lambda fact: type(fact).__name__,
 )
@@ -63,6 +63,11 @@ def test_a_fact_for_a_run_that_is_being_stopped_changes_nothing(late: Any) -> No
 def test_an_answer_of_a_handler_that_was_not_asked_changes_nothing() -> None:
     running = _after(*BEGUN)
     assert decide(PLAN, running, HandlerFinished(LATER)) == (running, [])
+
+
+def test_a_stop_of_a_run_whose_handler_works_stops_the_handler_alone() -> None:
+    stopping = _after(*BEGUN, STOP)
+    assert decide(PLAN, stopping, AbortRequested(LATER)) == (stopping, [CancelHandler()])
 
 
 def test_a_stop_before_the_start_is_a_stop() -> None:

@@ -60,7 +60,7 @@ def test_it_equals_any_mapping_of_the_same_items() -> None:
 def test_it_has_no_hash_and_shows_its_items() -> None:
     assert repr(PersistentMap({"a": 1})) == "PersistentMap({'a': 1})"
     with pytest.raises(TypeError, match="unhashable"):
-        hash(PersistentMap())
+        hash(PersistentMap[int]())
 
 
 def test_ten_thousand_versions_back_still_reads() -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.domain.drawn import FAIL_BRANCH, NOTIFY, RECOVER, Run, default_value
-from xworkflow.domain.commands import ContinueAsNew, FinishRun, StartHandler, StartNode
+from xworkflow.domain.commands import (
+    CancelHandler,
+    ContinueAsNew,
+    FinishRun,
+    StartHandler,
+    StartNode,
+)
 from xworkflow.domain.facts import (
     AbortRequested,
     DrainRequested,
@@ -28,7 +34,7 @@ TWICE = RetryConfig(max_retries=2)
 AGAIN = {"a": RetryConfig(max_retries=2, retry_interval=100)}
 
 
-# ---- the graph (5.3)
+# ---- the graph: section 5.3
 
 
 def test_a_run_starts_its_root_and_nothing_else() -> None:
@@ -124,7 +130,7 @@ def test_a_run_without_an_end_node_completes_with_nothing() -> None:
     assert run.result.outputs == {}
 
 
-# ---- values (3.1, 5.5)
+# ---- values: section 3.1, 5.5
 
 
 def test_outputs_of_end_and_answer_nodes_are_joined_and_the_later_one_wins() -> None:
@@ -161,7 +167,7 @@ def test_the_usage_of_models_adds_up() -> None:
     )
 
 
-# ---- limits (5.1)
+# ---- limits: section 5.1
 
 
 def test_the_step_after_the_last_one_allowed_fails_the_run() -> None:
@@ -220,7 +226,7 @@ def test_a_node_that_waits_for_its_next_attempt_keeps_its_place() -> None:
     assert run.timers == [("a", 100)]
 
 
-# ---- failures (6.2)
+# ---- failures: section 6.2
 
 
 def test_a_failing_node_fails_the_run_and_cancels_what_runs() -> None:
@@ -309,7 +315,7 @@ def test_a_result_that_reports_an_exception_itself_counts_as_one() -> None:
     assert run.result.exceptions == 1
 
 
-# ---- retries (6.3)
+# ---- retries: section 6.3
 
 
 def test_a_retryable_failure_without_an_interval_is_tried_again_at_once() -> None:
@@ -394,7 +400,7 @@ def test_a_node_that_waits_for_its_next_attempt_is_not_cancelled() -> None:
     assert run.feed(TimerFired(run.index("a"), 2, 0)).commands == []
 
 
-# ---- stopping (5.7)
+# ---- stopping: section 5.7
 
 
 def test_a_stop_cancels_what_runs_and_names_its_reason() -> None:
@@ -418,7 +424,7 @@ def test_a_stop_before_the_start_ends_the_run_and_keeps_it_from_starting() -> No
     assert run.feed(RunStarted(8)).commands == []
 
 
-# ---- the error handler (6.5)
+# ---- the error handler: section 6.5
 
 
 def test_the_handler_reads_what_went_wrong() -> None:
@@ -481,6 +487,14 @@ def test_a_stopped_run_may_be_recovered() -> None:
     run = Run("start>a", error_handler=RECOVER).begin().feed(AbortRequested(0, "enough"))
     run.feed(HandlerFinished(0, outputs={"x": 1}))
     assert run.result.status == "failed_with_recovery"
+
+
+def test_a_stop_while_the_handler_runs_stops_the_handler_and_the_run_ends_with_it() -> None:
+    run = Run("start>a", error_handler=RECOVER).begin().fail("a").feed(AbortRequested(0))
+    assert run.commands == [CancelHandler()]
+    run.feed(HandlerFinished(0, error="Sub-graph execution failed: cancelled"))
+    assert run.result.status == "failed"
+    assert run.error == "Node execution error: node=a, error=boom"
 
 
 def test_a_handler_that_nobody_started_changes_nothing() -> None:
@@ -555,7 +569,7 @@ def test_a_run_that_has_not_started_does_not_drain() -> None:
     assert run.begin().started == ["a"]
 
 
-# ---- time and ids (5.8)
+# ---- time and ids: section 5.8
 
 
 def test_time_never_goes_back() -> None:

@@ -133,14 +133,21 @@ def test_all_fields_of_a_file_are_optional() -> None:
     }
 
 
+def file_of(value: Any) -> dict[str, Any]:
+    """The file that an object describes; there must be one."""
+    file = to_file(value)
+    assert file is not None
+    return file
+
+
 def test_the_extension_is_the_suffix_of_the_name_unless_it_is_given() -> None:
-    assert to_file({"name": "a.tar.gz"})["extension"] == ".gz"
-    assert to_file({"name": "a.tar.gz", "extension": ".tgz"})["extension"] == ".tgz"
-    assert "extension" not in to_file({"name": "plain"})
+    assert file_of({"name": "a.tar.gz"})["extension"] == ".gz"
+    assert file_of({"name": "a.tar.gz", "extension": ".tgz"})["extension"] == ".tgz"
+    assert "extension" not in file_of({"name": "plain"})
 
 
 def test_unknown_fields_of_a_file_are_kept() -> None:
-    assert to_file({"name": "a", "own": 1})["own"] == 1
+    assert file_of({"name": "a", "own": 1})["own"] == 1
 
 
 @pytest.mark.parametrize(

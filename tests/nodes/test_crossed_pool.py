@@ -39,7 +39,7 @@ def test_what_crossed_empty_reads_as_nothing() -> None:
 @pytest.mark.parametrize("selector", [("a", "x"), ("x", "b"), ("a", "d")])
 def test_what_did_not_cross_raises_and_names_the_remedy(selector: tuple[str, ...]) -> None:
     pool = CrossedPool({("a", "b"): 1, ("a", "d", "e"): 2})
-    with pytest.raises(MisuseError, match="did not cross .*reads_all = True"):
+    with pytest.raises(MisuseError, match=r"did not cross .*reads_all = True"):
         pool.get(selector)
     with pytest.raises(MisuseError, match=str(selector[1])):
         pool.has(selector)

@@ -181,7 +181,7 @@ async def test_a_built_in_inline_type_runs_by_the_protocol() -> None:
 async def test_a_built_in_working_type_gets_the_ports_of_the_context() -> None:
     sandbox = FakeSandbox({"n": 2})
     executor = NodeExecutorRegistry().get("code")
-    config = {
+    config: dict[str, Any] = {
         "title": "C",
         "code": "function main() { return { n: 2 } }",
         "language": "javascript",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from email import message_from_bytes
+from email.message import Message
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
 
-from tests.nodes.conftest import FakeHttp, node, pool, ports
+from tests.nodes.conftest import FakeFiles, FakeHttp, node, pool, ports
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.values import to_file
 from xworkflow.errors import NodeError
+from xworkflow.nodes.base import CrossedValues
 from xworkflow.nodes.http_request import HttpRequestNode
 from xworkflow.ports import HttpRequest, HttpResponse
 
@@ -291,19 +295,83 @@ def test_a_drawing_without_sense_is_refused(data: dict[str, Any]) -> None:
         node("http-request", **data)
 
 
+# --- files
+
+PNG = to_file({"type": "image", "transfer_method": "local_file", "upload_file_id": "u1.png"})
+ODD = {**cast("dict[str, Any]", PNG), "name": 'a"b.bin', "mime_type": "x/y\r\nX-Evil: 1"}
+STORED = {"u1.png": b"\x89PNG\r\n"}
+WITH_FILES = pool(x={"f": PNG, "list": [PNG, ODD], "none": None, "text": "t", "empty": []})
+
+
+async def uploaded(body: dict[str, Any]) -> HttpRequest:
+    """Sent with nothing but what the node says that it reads."""
+    kind, http = HttpRequestNode(), FakeHttp()
+    drawn = node("http-request", "dify", method="POST", url="http://h/p", body=body)
+    values = CrossedValues({s: WITH_FILES.get(s) for s in kind.hidden_reads(drawn)})
+    await kind.execute(drawn, values, ports(http=http, files=FakeFiles(STORED)))
+    return http.sent[0]
+
+
+async def test_a_binary_body_is_the_file_itself() -> None:
+    request = await uploaded({"type": "binary", "data": ["x", "f"]})
+    assert request.content == STORED["u1.png"]
+    assert headers(request)["content-type"] == "image/png"
+
+
+async def test_files_of_a_form_travel_as_parts_beside_its_texts() -> None:
+    fields = [
+        {"key": "a", "value": "é"},
+        {"key": "f", "type": "file", "file": ["x", "list"]},
+        {"key": "g", "type": "file", "file": ["x", "none"]},
+    ]
+    request = await uploaded({"type": "form_data", "data": fields})
+    content_type = headers(request)["content-type"]
+    raw = f"Content-Type: {content_type}\r\n\r\n".encode() + (request.content or b"")
+    parts = cast("list[Message]", message_from_bytes(raw).get_payload())
+    found = [
+        (
+            part.get_param("name", header="content-disposition"),
+            part.get_filename(),
+            part.get_content_type() if part.get_filename() else None,
+            part.get_payload(decode=True),
+        )
+        for part in parts
+    ]
+    assert found == [
+        ("a", None, None, "é".encode()),
+        ("f", "file", "image/png", STORED["u1.png"]),
+        ("f", "a%22b.bin", "application/octet-stream", STORED["u1.png"]),
+    ]
+    assert b"X-Evil" not in (request.content or b"")
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        {"type": "binary", "data": ["x", "f"]},
-        {"type": "form_data", "data": [{"key": "k", "type": "file", "file": ["x", "f"]}]},
+        {"type": "binary", "data": ["x", "text"]},
+        {"type": "binary", "data": ["x", "none"]},
+        {"type": "binary", "data": ["x", "empty"]},
+        {"type": "binary", "data": ["x", "list"]},
+        {"type": "form_data", "data": [{"key": "k", "type": "file", "file": ["x", "text"]}]},
     ],
 )
-async def test_a_body_with_a_file_is_refused_by_validation_and_by_a_run(body: Any) -> None:
+async def test_what_is_no_file_is_not_sent(body: dict[str, Any]) -> None:
+    with pytest.raises(NodeError) as caught:
+        await uploaded(body)
+    assert caught.value.failure.code == "type_error"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"type": "binary", "data": ""}, "body.data"),
+        ({"type": "form_data", "data": [{"key": "k", "type": "file"}]}, "body.data[0].file"),
+    ],
+)
+def test_a_body_that_names_no_file_is_refused_by_validation(body: Any, field: str) -> None:
     drawn = node("http-request", "dify", method="POST", url="http://h", body=body)
     (found,) = HttpRequestNode().check(drawn)
-    assert found.code == "E217"
-    with pytest.raises(NodeError, match="sending files is not supported"):
-        await sent("dify", body=body)
+    assert (found.code, found.field_path) == ("E217", field)
 
 
 # --- the response
@@ -349,6 +417,74 @@ async def test_dify_outputs_hold_the_headers_as_an_object() -> None:
 async def test_dify_reads_the_charset_that_the_server_names(content_type: str, text: str) -> None:
     response = HttpResponse(200, (("content-type", content_type),), b"\xe9")
     assert (await outputs(response, "dify"))["body"] == text
+
+
+def response_of(content: bytes, content_type: str = "", disposition: str = "") -> HttpResponse:
+    headers = (("content-type", content_type), ("content-disposition", disposition))
+    return HttpResponse(200, tuple(pair for pair in headers if pair[1]), content)
+
+
+@pytest.mark.parametrize(
+    ("response", "is_file"),
+    [
+        (response_of(b"a", "text/plain"), False),
+        (response_of(b"{}", "application/json; charset=utf-8"), False),
+        (response_of(b"<a/>", "application/atom+xml"), False),
+        (response_of(b"a", "application/javascript"), False),
+        (response_of(b"a"), False),
+        (response_of(b"a", "application/octet-stream"), False),
+        (response_of(b"a\0", "application/octet-stream"), True),
+        (response_of(b"\xff\xfe"), True),
+        (response_of(b"%PDF", "application/pdf"), True),
+        (response_of(b"<svg/>", "image/svg+xml"), True),
+        (response_of(b"a", "IMAGE/PNG"), True),
+        (response_of(b"a,b", "text/csv", "attachment; filename=a.csv"), True),
+        (response_of(b"a", "text/plain", "inline"), False),
+        (response_of(b"", "image/png"), False),
+    ],
+)
+async def test_dify_tells_files_from_texts(response: HttpResponse, is_file: bool) -> None:
+    found = await outputs(response, "dify")
+    assert bool(found["files"]) is is_file
+    assert found["body"] == ("" if is_file else response.content.decode())
+    assert "files" not in await outputs(response, "native")
+
+
+@pytest.mark.parametrize(
+    ("response", "name"),
+    [
+        (response_of(b"a", "image/png"), "p.png"),
+        (response_of(b"a", "image/png", 'attachment; filename="x.jpg"'), "x.jpg"),
+        (response_of(b"a", "image/png", "attachment; filename*=UTF-8''%C3%A9.png"), "é.png"),
+        (response_of(b"a", "image/png", 'attachment; filename="../../etc/x"'), "x.png"),
+        (response_of(b"a", "a/unknown", "attachment"), "p"),
+    ],
+)
+async def test_a_file_keeps_the_name_that_it_came_with(response: HttpResponse, name: str) -> None:
+    store = FakeFiles()
+    drawn = node("http-request", "dify", method="GET", url="http://h/d/p?q=1")
+    lent = ports(http=FakeHttp(response), files=store)
+    result = await HttpRequestNode().execute(drawn, VALUES, lent)
+    ((content, saved_as, _),) = store.saved
+    assert (content, saved_as) == (b"a", name)
+    assert result.outputs["files"][0]["name"] == name
+
+
+async def test_an_error_status_keeps_no_file() -> None:
+    store = FakeFiles()
+    drawn = node("http-request", "dify", method="GET", url="http://h", fail_on_error_status=True)
+    lent = ports(http=FakeHttp(HttpResponse(500, (), b"\0")), files=store)
+    with pytest.raises(NodeError):
+        await HttpRequestNode().execute(drawn, VALUES, lent)
+    assert store.saved == []
+
+
+async def test_dify_refuses_a_text_of_more_than_a_megabyte() -> None:
+    text = b"x" * (1024 * 1024)
+    assert len((await outputs(response_of(text, "text/plain"), "dify"))["body"]) == len(text)
+    with pytest.raises(NodeError, match="HTTP response too large"):
+        await outputs(response_of(text + b"x", "text/plain"), "dify")
+    assert len((await outputs(response_of(text + b"x", "text/plain")))["body"]) > len(text)
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_without_steps_the_list_stays() -> None:
 
 
 def test_an_empty_list_has_no_records() -> None:
-    empty = {"result": [], "first_record": None, "last_record": None}
+    empty: dict[str, Any] = {"result": [], "first_record": None, "last_record": None}
     assert piped([], extract_by={"serial": "1"}) == empty
 
 

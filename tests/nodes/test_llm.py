@@ -42,7 +42,7 @@ VALUES = pool(
         "history": [{"role": r, "text": t} for r, t in [("user", "a"), ("Assistant", "b")]],
         "image": PNG,
         "files": [PNG, PDF, LOCAL],
-        "found": [{"content": "one", "title": "t"}, "two"],
+        "found": [{"content": "one", "title": "t"}, "{{#start.q#}}"],
     },
     sys={"query": "now", "files": [PNG]},
 )
@@ -65,7 +65,7 @@ async def executed(
     selectors += llm.hidden_reads(made)
     values = CrossedValues({selector: VALUES.get(selector) for selector in selectors})
     provider = FakeProvider()
-    given = {"llm": FakeProviders(provider), **(lent or {})}
+    given: dict[str, Any] = {"llm": FakeProviders(provider), **(lent or {})}
     result = await llm.execute(made, values, ports(**given))
     return result, provider.asked[0]
 
@@ -321,7 +321,7 @@ async def test_dify_outputs_say_how_the_answer_ended() -> None:
 
 async def outputs_of(content: str, **data: Any) -> dict[str, Any]:
     answering = FakeProvider(ChatResponse(content, LlmUsage(), "m"))
-    lent = {"llm": FakeProviders(answering)}
+    lent: dict[str, Any] = {"llm": FakeProviders(answering)}
     llm, made = Llm(), drawn("dify", prompt_template=[user("u")], **data)
     return (await llm.execute(made, VALUES, ports(**lent))).outputs
 
@@ -379,7 +379,7 @@ async def test_context_goes_where_the_prompt_names_it_and_is_not_read_again() ->
     context = {"enabled": True, "variable_selector": ["start", "found"]}
     prompt = [{"role": "system", "text": "[{{#context#}}]"}, user("{{#start.q#}}")]
     assert await messages("dify", prompt_template=prompt, context=context) == (
-        Message("system", "[one\ntwo]"),
+        Message("system", "[one\n{{#start.q#}}]"),
         Message("user", "why"),
     )
 

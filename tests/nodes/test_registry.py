@@ -25,7 +25,7 @@ class Echo(InlineNode[NodeData]):
 def test_all_built_in_types_are_found() -> None:
     assert NodeRegistry.builtin().names() == {
         "start", "end", "answer", "if-else", "template-transform", "variable-aggregator",
-        "variable-assigner", "assigner", "code", "http-request",
+        "variable-assigner", "assigner", "code", "http-request", "llm", "list-operator",
     }  # fmt: skip
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tests.properties.naive import Attempt, Edge, Graph, Retry, ScriptedNode, Strategy
+from tests.properties.naive import (
+    Attempt,
+    Dialect,
+    Edge,
+    Graph,
+    Retry,
+    ScriptedNode,
+    Strategy,
+)
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.schema import EdgeSpec, ErrorStrategy, NodeSpec, RetryConfig, WorkflowSchema
 from xworkflow.domain.wire import MockNode
@@ -33,7 +41,7 @@ class Scripted(WorkNode[NodeData]):
     data_model = NodeData
 
     async def execute(self, node: Node[NodeData], values: Values, ports: Ports) -> NodeRunResult:
-        raise AssertionError(f"{node.id} has no worker")
+        raise AssertionError(f"{node.id} has no worker for {values} and {ports}")
 
 
 class ScriptedOutput(Scripted):
@@ -112,6 +120,7 @@ def result_of(attempt: Attempt) -> NodeRunResult:
 
 # ---- strategies
 
+_DIALECTS: st.SearchStrategy[Dialect] = st.sampled_from(["native", "native", "dify"])
 _RETRIES = st.none() | st.builds(
     Retry,
     max_retries=st.integers(0, 3),
@@ -123,9 +132,10 @@ _RETRIES = st.none() | st.builds(
 @st.composite
 def graphs(draw: st.DrawFn, failing: Failing = "any", max_nodes: int = 9) -> Graph:
     """A graph whose nodes all hang on the start node; Dify's may have leftovers that do not."""
-    dialect = draw(st.sampled_from(["native", "native", "dify"]))
+    dialect = draw(_DIALECTS)
     names = ["start", *(f"n{i}" for i in range(draw(st.integers(1, max_nodes))))]
-    strategies = {name: draw(_strategies(failing)) for name in names[1:]} | {"start": "none"}
+    strategies: dict[str, Strategy] = {name: draw(_strategies(failing)) for name in names[1:]}
+    strategies["start"] = "none"
     branching = {name: draw(st.integers(0, 3)) == 0 for name in names}
     edges = draw(_edges(names, strategies, branching))
     if dialect == "dify" and draw(st.booleans()):
@@ -147,7 +157,7 @@ def _strategies(failing: Failing) -> st.SearchStrategy[Strategy]:
 
 @st.composite
 def _edges(
-    draw: st.DrawFn, names: list[str], strategies: dict[str, Any], branching: dict[str, bool]
+    draw: st.DrawFn, names: list[str], strategies: dict[str, Strategy], branching: dict[str, bool]
 ) -> list[Edge]:
     """One to three in-edges from earlier nodes for each node; a branch may lead to one twice."""
     edges: list[Edge] = []
@@ -209,4 +219,4 @@ def _scripts(success: Attempt, *, inline: bool) -> st.SearchStrategy[tuple[Attem
     passing = Attempt(failure=NodeFailure(code="http_error", text="busy", retryable=True))
     ends = st.sampled_from([success, success, replace(success, excepted=True), lasting, passing])
     starts = st.lists(st.sampled_from([passing, passing, lasting]), max_size=3)
-    return st.builds(lambda before, last: (*before, last), starts, ends)
+    return st.tuples(starts, ends).map(lambda script: (*script[0], script[1]))

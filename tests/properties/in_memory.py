@@ -10,6 +10,7 @@ from typing import Any
 from tests.properties.graphs import compile_graph, result_of
 from tests.properties.naive import Graph, attempt
 from xworkflow.domain.commands import (
+    CancelHandler,
     CancelNode,
     Command,
     ContinueAsNew,
@@ -70,7 +71,7 @@ class Turn:
 
 class InMemoryShell:
     """One run. Which of the running nodes and timers is next is drawn from ``order``; the state is
-    dumped and loaded after each of them. ``handler`` is the answer of an error handler that recovers.
+    dumped and loaded after each of them. ``handler`` is the answer of a recovering error handler.
     """
 
     def __init__(
@@ -168,8 +169,8 @@ class InMemoryShell:
                 self.result = effect.result
             case ContinueAsNew():
                 self.drained = True
-            case Emit():
-                pass
+            case Emit() | CancelHandler():
+                pass  # the handler answers at once
 
     def now(self) -> int:
         """Time moves on by chance, and at times it stands."""
@@ -183,9 +184,7 @@ class InMemoryShell:
 
 def fresh_state(plan: Plan, config: EngineConfig | None = None) -> RunState:
     """The state of a run that has not started, with an empty pool."""
-    return initial_state(
-        plan, pool=VariablePool(), config=config or EngineConfig(), id_base="run"
-    )
+    return initial_state(plan, pool=VariablePool(), config=config or EngineConfig(), id_base="run")
 
 
 def reloaded(state: RunState) -> RunState:

@@ -1,9 +1,9 @@
 """The oracle of the laws: a naive interpreter of spec/graph.md 5.3, 6.2 and 6.3.
 
-It knows nothing of the scheduler and has no order of completions: what happens to a node follows from
-its in-edges alone, and what happens to an edge from its source alone. Where a run fails, which nodes
-still ran does depend on the order; then the oracle gives what *may* happen: every text that the run
-may fail with, and every node that may have run.
+It knows nothing of the scheduler and has no order of completions: what happens to a node follows
+from its in-edges alone, and what happens to an edge from its source alone. Where a run fails, which
+nodes still ran does depend on the order; then the oracle gives what *may* happen: every text that
+the run may fail with, and every node that may have run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Laws of the persistent map: every version is the dict that the same operations would have made."""
+"""Laws of the persistent map: each version is the dict that the same operations had made."""
 
 from __future__ import annotations
 

@@ -17,14 +17,15 @@ VARIABLES = st.sampled_from(["x", "y", "sys.query"])
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 VALUES = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 SELECTORS = st.tuples(NAMES, VARIABLES)
-DEEP = st.builds(
-    lambda first, more: (*first, *more), SELECTORS, st.lists(st.sampled_from("xyz"), max_size=3)
-)
+DEEP: st.SearchStrategy[Selector] = st.tuples(
+    SELECTORS, st.lists(st.sampled_from("xyz"), max_size=3)
+).map(lambda parts: (*parts[0], *parts[1]))
 POOLS = st.builds(
     VariablePool,
     st.dictionaries(NAMES, st.dictionaries(VARIABLES, VALUES, max_size=3), max_size=3),

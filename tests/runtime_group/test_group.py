@@ -1,4 +1,4 @@
-"""RuntimeGroup and its builder: what the seed draws in 2.2, and the rules of spec/runtime.md 1.1."""
+"""RuntimeGroup and its builder: the seed's 2.2, and the rules of spec/runtime.md 1.1."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_builder_starts_from_the_default_group() -> None:
 
 
 def test_template_functions_are_copied_so_that_a_group_never_changes() -> None:
-    functions: dict[str, Callable[..., Any]] = {"shout": lambda text: text.upper()}
+    functions: dict[str, Callable[..., Any]] = {"shout": str.upper}
     group = RuntimeGroup.builder().template_functions(functions).build()
     functions.clear()
     assert group.template_functions["shout"]("a") == "A"

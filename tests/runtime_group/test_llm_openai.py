@@ -175,8 +175,10 @@ async def test_an_answer_is_read(server: Server, http: PooledHttpClient) -> None
             ChatResponse("", LlmUsage(), "unknown"),
         ),
         (
-            b'{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"text":"b"}]}}],'
-            b'"usage":{"prompt_tokens":null,"total_tokens":4}}',
+            (
+                b'{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"text":"b"}]}}],'
+                b'"usage":{"prompt_tokens":null,"total_tokens":4}}'
+            ),
             ChatResponse("ab", LlmUsage(total_tokens=4), "unknown"),
         ),
         (
@@ -224,22 +226,22 @@ async def test_what_is_no_answer_is_a_serialisation_error(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "text", "retryable"),
+    ("status", "expected"),
     [
-        (401, "llm_auth_error", "Authentication error: no", False),
-        (403, "llm_auth_error", "Authentication error: no", False),
-        (429, "llm_rate_limit", "Rate limit exceeded: no", True),
-        (400, "llm_api_error", "API error (400): no", False),
-        (404, "llm_api_error", "API error (404): no", False),
-        (500, "llm_api_error", "API error (500): no", True),
-        (503, "llm_api_error", "API error (503): no", True),
+        (401, ("llm_auth_error", "Authentication error: no", False)),
+        (403, ("llm_auth_error", "Authentication error: no", False)),
+        (429, ("llm_rate_limit", "Rate limit exceeded: no", True)),
+        (400, ("llm_api_error", "API error (400): no", False)),
+        (404, ("llm_api_error", "API error (404): no", False)),
+        (500, ("llm_api_error", "API error (500): no", True)),
+        (503, ("llm_api_error", "API error (503): no", True)),
     ],
 )
-async def test_an_error_status_has_its_code(  # noqa: PLR0913 - two fixtures and a row of a table
-    server: Server, http: PooledHttpClient, status: int, code: str, text: str, retryable: bool
+async def test_an_error_status_has_its_code(
+    server: Server, http: PooledHttpClient, status: int, expected: tuple[str, str, bool]
 ) -> None:
     failed = await failure(server, http, Reply(status, b"no"))
-    assert (failed.code, failed.text, failed.retryable) == (code, text, retryable)
+    assert (failed.code, failed.text, failed.retryable) == expected
     assert failed.http_status == status
     assert len(server.seen) == 1, "the provider never retries by itself"
 

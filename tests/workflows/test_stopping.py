@@ -121,7 +121,6 @@ async def test_a_stopped_run_still_runs_its_error_handler(bench: Bench, web: Moc
     ]
 
 
-@pytest.mark.parametrize("group_id", [None, "tenant"])
 async def test_a_failed_run_is_stopped_in_its_error_handler(
     bench: Bench, web: MockServer
 ) -> None:
@@ -156,6 +155,7 @@ async def _until_child(child: WorkflowHandle) -> None:
             return
 
 
+@pytest.mark.parametrize("group_id", [None, "tenant"])
 async def test_a_run_that_no_worker_has_seen_is_stopped_when_one_comes(
     idle_bench: Bench, web: MockServer, group_id: str | None
 ) -> None:

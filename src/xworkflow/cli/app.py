@@ -75,9 +75,7 @@ def invoke(arguments: Sequence[str]) -> int:
         return _misused(error)
     except KeyboardInterrupt:
         return ExitCode.DETACHED
-    except BrokenPipeError:
-        return ExitCode.OK  # whoever read our output has seen enough
-    except SystemExit as end:  # completion scripts; and rich, for a broken pipe
+    except SystemExit as end:  # completion scripts, and a broken pipe
         return end.code if isinstance(end.code, int) else ExitCode.OK
     except Exception as error:  # noqa: BLE001 - a fault of ours, too, ends as one sentence
         return print_failure(error)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-
 import typer
 
 from xworkflow.cli.app import run_async
@@ -33,7 +30,7 @@ def register(app: typer.Typer) -> None:
 async def run() -> int:
     """Exit code 0 after a stop that was asked for, 3 when the server has ended by itself."""
     from xworkflow.cli.place import server_place, worker_at
-    from xworkflow.cli.stopping import stop_requested
+    from xworkflow.cli.stopping import set_within, stop_requested
 
     async with server_place(None) as place, worker_at(place.address):
         stop = stop_requested()
@@ -41,12 +38,6 @@ async def run() -> int:
         if place.ui_url is not None:
             print_note(f"Web UI:          {place.ui_url}")
         print_note("worker ready; stop with Ctrl-C")
-        while not await _set_within(stop, HEALTH_SECS):
+        while not await set_within(stop, HEALTH_SECS):
             await place.require_answer()
     return ExitCode.OK
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()

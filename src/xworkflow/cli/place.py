@@ -55,9 +55,8 @@ class Place:
                 return None
             raise unusable(self.address, error) from None
         if found.workflow_type != GRAPH_WORKFLOW:
-            raise InputError(
-                (f"'{execution_id}' is no run of ours, but a '{found.workflow_type}'",)
-            )
+            text = f"'{execution_id}' is no run, but a workflow of type '{found.workflow_type}'"
+            raise InputError((text,))
         first = found.raw_description.workflow_execution_info.first_run_id
         return WorkflowHandle(self.client, execution_id, run_id=first or found.run_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -81,6 +82,7 @@ async def events(execution_id: str, address: str | None, *, follow: bool) -> int
 
     async with server_place(address) as place:
         handle = await place.get(execution_id)
-        async for event in handle.events(follow=follow):
-            print_json(event.to_json(), flush=follow)
+        with contextlib.suppress(BrokenPipeError):  # whoever reads them has seen enough
+            async for event in handle.events(follow=follow):
+                print_json(event.to_json(), flush=follow)
     return ExitCode.OK

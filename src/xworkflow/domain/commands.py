@@ -41,6 +41,11 @@ class StartHandler:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelHandler:
+    """Stop the error handler; the answer is HandlerFinished, as it would be without."""
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """An event for whoever watches. Never stored: readers make it again from the history."""
 
@@ -60,5 +65,12 @@ class ContinueAsNew:
 
 
 Command: TypeAlias = (
-    StartNode | StartTimer | CancelNode | StartHandler | Emit | FinishRun | ContinueAsNew
+    StartNode
+    | StartTimer
+    | CancelNode
+    | StartHandler
+    | CancelHandler
+    | Emit
+    | FinishRun
+    | ContinueAsNew
 )

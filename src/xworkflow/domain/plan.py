@@ -28,8 +28,8 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """One node of a plan. ``reads`` is None where the whole pool crosses to it. ``out_edges`` are in
-    the order in which they were drawn; ``in_edges`` stand side by side."""
+    """One node of a plan. ``reads`` is None where the whole pool crosses to it. ``out_edges`` are
+    in the order in which they were drawn; ``in_edges`` stand side by side."""
 
     index: int
     id: str

@@ -12,7 +12,7 @@ NodeSucceeded      outputs into the pool, edges taken or skipped, successors bec
 NodeFailed         another attempt (6.3), or the error strategy (6.2), or the run fails
 TimerFired         the next attempt starts
 HandlerFinished    the failed run ends, recovered or not (6.5)
-AbortRequested     the run fails with ``Workflow aborted: …``
+AbortRequested     the run fails with ``Workflow aborted: …``; its error handler is stopped
 DrainRequested     nothing new starts; once nothing but waits is left, ContinueAsNew
 Resumed            a drained run goes on
 =================  =====================================================================
@@ -31,6 +31,7 @@ from typing import Any
 
 from xworkflow.domain import events
 from xworkflow.domain.commands import (
+    CancelHandler,
     CancelNode,
     Command,
     ContinueAsNew,
@@ -185,7 +186,9 @@ class _Turn:
                 self.commands.append(StartTimer(int(key), run.attempt, left))
 
     def abort(self, fact: AbortRequested) -> None:
-        if self.phase == "new":
+        if self.phase == "handling":
+            self.commands.append(CancelHandler())  # the run has failed already
+        elif self.phase == "new":
             self.begin(fact.at)  # it waits for its admission, and never starts a node
         if self.phase != "running":
             return
@@ -345,8 +348,8 @@ class _Turn:
         self.resolve(node.index, taken, skipped)
 
     def may_omit_handle(self, node: PlanNode) -> bool:
-        """Whether a branch node that names no handle takes its source edges, if it has any: one with
-        a fail-branch that succeeds (6.2), and in Dify's dialect any."""
+        """Whether a branch node that names no handle takes its source edges, if it has any: one
+        with a fail-branch that succeeds (6.2), and in Dify's dialect any."""
         return node.error_strategy.type == FAIL_BRANCH or self.plan.dialect == "dify"
 
     def resolve(self, source: int, taken: Iterable[int], skipped: Iterable[int]) -> None:

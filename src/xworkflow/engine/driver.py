@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from xworkflow.domain.commands import (
+    CancelHandler,
     CancelNode,
     Command,
     ContinueAsNew,
@@ -33,7 +34,14 @@ from xworkflow.errors import NodeError
 from xworkflow.nodes.base import InlineNode
 
 Effect: TypeAlias = (
-    StartNode | StartTimer | CancelNode | StartHandler | FinishRun | ContinueAsNew | Emit
+    StartNode
+    | StartTimer
+    | CancelNode
+    | StartHandler
+    | CancelHandler
+    | FinishRun
+    | ContinueAsNew
+    | Emit
 )
 
 
@@ -105,8 +113,12 @@ class Driver:
         return replace(self.state, pool=self.state.pool.project(self._region_reads(starts)))
 
     def _region_reads(self, starts: list[StartNode]) -> set[Selector]:
-        """What every node reads that a region can come to: inline and local ones, in any number."""
+        """What every node reads that a region can come to: inline and local ones, in any number.
+
+        Those that wait for a free place are among them: one starts when a node of the region ends.
+        """
         todo = [start.node for start in starts] or [self.plan.root]
+        todo += [index for index, _ in self.state.ready]
         seen = set(todo)
         reads: set[Selector] = set()
         while todo:

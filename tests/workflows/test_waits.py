@@ -1,0 +1,134 @@
+"""Waits and time limits with Temporal's own semantics, on a server whose clock jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.common import RawValue
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from tests.workflows.bench import Bench, history, kind, read
+from tests.workflows.drawing import chain, end, handler, http, retries, start
+from xworkflow.client.status import Completed, Failed
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.testing.mock_server import MockResponse, MockServer
+from xworkflow.worker import workflow_runner
+from xworkflow.workflows import GraphWorkflow
+
+pytestmark = [pytest.mark.temporal, pytest.mark.asyncio(loop_scope="session")]
+
+HOUR_MS = 3_600_000
+NO_LIMIT = EngineConfig(max_execution_time_secs=None)
+
+
+@pytest.fixture
+def web() -> Iterator[MockServer]:
+    responses = (
+        MockResponse("GET", "/fourth", response_status=503, expect=3),
+        MockResponse("GET", "/fourth", response_body="at last"),
+        MockResponse("GET", "/busy", 429, {"retry-after": "86400"}, expect=1),
+        MockResponse("GET", "/busy", response_body="free"),
+        MockResponse("GET", "/slow", delay_secs=60),
+    )
+    with MockServer(responses) as server:
+        yield server
+
+
+def _waits(events: list[HistoryEvent]) -> list[timedelta]:
+    """How long each timer of a history lasted, by the server's own clock."""
+    fired = {
+        e.timer_fired_event_attributes.started_event_id: e.event_time.ToDatetime()
+        for e in events
+        if kind(e) == "timer_fired"
+    }
+    began = {e.event_id: e.event_time.ToDatetime() for e in events}
+    return [fired[number] - began[number] for number in sorted(fired)]
+
+
+async def test_waits_of_hours_double_and_pass_at_once(
+    time_skipping_env: WorkflowEnvironment, task_queue: str, web: MockServer
+) -> None:
+    bench = Bench(time_skipping_env.client, task_queue)
+    again = http(
+        "h", f"{web.url}/fourth", fail_on_error_status=True,
+        retry=retries(3, HOUR_MS, backoff_strategy="exponential", max_retry_interval=100 * HOUR_MS),
+    )  # fmt: skip
+    began = time.monotonic()
+    async with bench.worker():
+        schema = chain("hours", start("n"), again, end(body="h.body"))
+        handle = await bench.start(schema, {"n": 1}, config=NO_LIMIT)
+        assert await handle.wait() == Completed({"body": "at last"})
+        waits = _waits(await history(handle, bench.client))
+    assert [round(wait / timedelta(hours=1)) for wait in waits] == [1, 2, 4]
+    assert time.monotonic() - began < 30
+    await bench.group.aclose()
+
+
+async def test_a_server_says_how_long_to_wait(
+    time_skipping_env: WorkflowEnvironment, task_queue: str, web: MockServer
+) -> None:
+    bench = Bench(time_skipping_env.client, task_queue)
+    again = http("h", f"{web.url}/busy", fail_on_error_status=True, retry=retries(1, 10))
+    async with bench.worker():
+        schema = chain("day", start("n"), again, end(body="h.body"))
+        handle = await bench.start(schema, {"n": 1}, config=NO_LIMIT)
+        assert await handle.wait() == Completed({"body": "free"})
+        (wait,) = _waits(await history(handle, bench.client))
+    assert round(wait / timedelta(hours=1)) == 24
+    await bench.group.aclose()
+
+
+async def test_a_node_that_passes_its_limit_fails_with_its_own_words(
+    time_skipping_env: WorkflowEnvironment, task_queue: str, web: MockServer
+) -> None:
+    """Each attempt has the whole limit, and a timeout is worth another attempt."""
+    bench = Bench(time_skipping_env.client, task_queue)
+    slow = http("h", f"{web.url}/slow", timeout_secs=0.3, retry=retries(1, HOUR_MS))
+    async with bench.worker():
+        handle = await bench.start(chain("slow", start("n"), slow, end()), {"n": 1})
+        status = await handle.wait()
+        events = await read(handle)
+    assert isinstance(status, Failed)
+    assert status.message.endswith("error=Node execution timed out after 0.3s")
+    failed = [event.data.get("error_type") for event in events if event.type == "node_run_failed"]
+    assert failed == ["timeout"]
+    assert len(web.requests) == 2
+    await bench.group.aclose()
+
+
+@pytest.mark.parametrize("beats", [True, False], ids=["alive", "silent"])
+async def test_an_activity_that_never_returns_is_ended_by_temporal(
+    time_skipping_env: WorkflowEnvironment, task_queue: str, beats: bool
+) -> None:
+    """A worker that hangs: without heartbeats it is taken for lost after the heartbeat timeout,
+    with them after the node's limit and 5 s more; Temporal tries it again before it gives up."""
+    attempts: list[int] = []
+
+    @activity.defn(dynamic=True)
+    async def stuck(_args: Sequence[RawValue]) -> Any:
+        attempts.append(activity.info().attempt)
+        while True:
+            if beats:
+                activity.heartbeat()
+            await asyncio.sleep(0.2)
+
+    bench = Bench(time_skipping_env.client, task_queue)
+    body = handler("notify", start(), end())
+    slow = http("h", "http://127.0.0.1:9/", timeout_secs=1)
+    async with Worker(
+        bench.client, task_queue=task_queue, workflows=[GraphWorkflow], activities=[stuck],
+        workflow_runner=workflow_runner(sandboxed=False),
+    ):  # fmt: skip
+        handle = await bench.start(chain("stuck", start("n"), slow, end(), handler=body), {"n": 1})
+        status = await handle.wait()
+    assert isinstance(status, Failed)
+    assert status.message.endswith("error=Timeout: node execution exceeded time limit")
+    assert attempts == list(range(1, 11))
