@@ -17,6 +17,7 @@ NAMES: Final = {
     NodePhase.TAKEN: "done",
     NodePhase.SKIPPED: "skipped",
     NodePhase.CANCELLED: "cancelled",
+    NodePhase.FAILED: "failed",
 }
 _MARKS: Final = {
     NodePhase.PENDING: "·",
@@ -24,7 +25,8 @@ _MARKS: Final = {
     NodePhase.RUNNING: "▶",
     NodePhase.TAKEN: "✓",
     NodePhase.SKIPPED: "–",
-    NodePhase.CANCELLED: "✗",
+    NodePhase.CANCELLED: "○",
+    NodePhase.FAILED: "✗",
 }
 
 

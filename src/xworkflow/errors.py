@@ -5,6 +5,7 @@
     EngineError                      code, text for people, never a traceback for users
     ├── DslError                     a file that cannot be run
     │   ├── DslParseError            text that is no YAML, JSON or TOML, or not of the right shape
+    │   ├── CompileError             a graph that has no plan, of a client that validates nothing
     │   └── ValidationFailed         carries the whole report of diagnostics
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure

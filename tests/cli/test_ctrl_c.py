@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def endless(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def asking(command: Command, *arguments: str | Path) -> Iterator[Child]:
+def asking(command: Command, *arguments: str | Path) -> Generator[Child]:
     """A run that has come to its endless request."""
     child = command.start("run", *arguments)
     try:
@@ -82,7 +82,7 @@ async def test_a_run_that_ends_after_the_first_ctrl_c_ends_the_command_as_ever(
     with asking(at_server, endless, "--id", run_id) as child:
         interrupt(child)
         line_with(child.stderr, "Ctrl-C again")
-        await temporal_client.get_workflow_handle(run_id).terminate("enough")
+        await temporal_client.get_workflow_handle(run_id).terminate(reason="enough")
         _, err = child.communicate(timeout=30)
     assert child.returncode == 4
     assert err == "stopped: enough\n"
@@ -94,7 +94,7 @@ async def test_a_run_that_is_stopped_from_elsewhere_shows_as_stopped(
 ) -> None:
     with asking(at_server, endless, "--id", run_id, "--json") as child:
         handle = temporal_client.get_workflow_handle(run_id)
-        await (handle.cancel() if how == "cancel" else handle.terminate("enough"))
+        await (handle.cancel() if how == "cancel" else handle.terminate(reason="enough"))
         out, _ = child.communicate(timeout=30)
     assert child.returncode == 4
     assert '"status": "stopped"' in out

@@ -1,4 +1,4 @@
-"""What is each run's own in one group (the seed's 5.4; spec/runtime.md 1.3), and the fakes of time and ids.
+"""What is each run's own in one group (the seed's 5.4; spec/runtime.md 1.3), and its fakes.
 
 The runs of every test here live at the same time: they meet in the probe.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -24,7 +23,6 @@ from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.schema import SubGraph
 from xworkflow.domain.values import JsonValue
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider, RealTimeProvider
-from xworkflow.runtime_group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = [pytest.mark.temporal, pytest.mark.usefixtures("live")]
@@ -77,7 +75,6 @@ async def test_every_run_has_its_own_start_time() -> None:
 
 
 async def test_all_nodes_of_a_run_see_one_start_time_and_it_is_the_runs() -> None:
-    probe = Probe()
     nodes = [start("n"), node("first", "probe"), node("second", "probe"), end()]
     starts: list[int] = []
 
@@ -85,7 +82,7 @@ async def test_all_nodes_of_a_run_see_one_start_time_and_it_is_the_runs() -> Non
         starts.append(context.start_time)
         if len(starts) == 1:  # the second node runs in another second than the first
             clock = context.time_provider
-            while clock.now_timestamp() == context.start_time:  # noqa: ASYNC110 - the clock's turn
+            while clock.now_timestamp() == context.start_time:
                 await asyncio.sleep(0.02)
         return None
 
@@ -142,30 +139,32 @@ async def test_one_run_may_fail_while_the_other_completes() -> None:
 
 async def test_every_run_has_its_own_variables() -> None:
     async def read(_context: WorkflowContext, pool: VariablePool) -> JsonValue:
-        return cast("JsonValue", pool.to_json()["start"])
+        return pool.to_json()["start"]["n"]
 
     group = group_with(ReadingProbe(read, parties=2))
     statuses = await at_once(runner(group, "one"), runner(group, "two"))
-    assert [seen(status) for status in statuses] == [{"n": "one"}, {"n": "two"}]
+    assert [seen(status) for status in statuses] == ["one", "two"]
 
 
 async def test_every_run_is_strict_about_templates_or_not() -> None:
-    group = group_with(Probe())
-    lenient = WorkflowContext.new(group)
-    strict = replace(WorkflowContext.new(group), strict_template=True)
-    template = chain("t", start("n"), text("t", "[{{ nope.deep }}]"), end(t="t.output"))
-    probed = [runner(lenient), runner(strict)]
-    await at_once(*probed)
-    probe = cast("Probe", group.node_executor_registry.get("probe"))
-    flags = [probe.contexts[c.execution_id].strict_template for c in (lenient, strict)]
-    assert flags == [False, True]
-    outcomes = [
-        (await at_once(WorkflowRunner.builder(template).context(c.fresh()).user_inputs({"n": 1})))[
-            0
+    probe = Probe(parties=2)
+    group = group_with(probe)
+    lenient, strict = WorkflowContext.new(group), WorkflowContext.new(group)
+    strict.strict_template = True
+    with MockServer((MockResponse("GET", "/ok?q=", response_body="fine"),)) as server:
+        asking = http("h", f"{server.url}/ok?q={{{{#sys.nope#}}}}")
+        schema = chain("t", start("n"), node("probe", "probe"), asking, end(t="h.body"))
+        builders = [
+            WorkflowRunner.builder(schema).context(context).user_inputs({"n": 1})
+            for context in (lenient, strict)
         ]
-        for c in (lenient, strict)
-    ]
-    assert isinstance(outcomes[1], Failed)
+        passed, failed = await at_once(*builders)
+    assert isinstance(passed, Completed)
+    assert passed.outputs == {"t": "fine"}
+    assert isinstance(failed, Failed)
+    assert "nope" in failed.message
+    flags = {name: context.strict_template for name, context in probe.contexts.items()}
+    assert flags == {lenient.execution_id: False, strict.execution_id: True}
 
 
 class Doubling:
@@ -252,16 +251,21 @@ async def test_a_dispatcher_gives_every_run_a_context_of_its_own_in_one_group() 
     assert len(set(ids)) == 3
     assert {found.runtime_group for found in probe.contexts.values()} == {group}
     for handle in handles:
-        assert await ids_of(handle) == ["d-0", "d-1", "d-2"]
+        assert await ids_of(handle) == chained_ids("d", 3)
 
 
 # ---- fakes of time and ids
 
 
 async def ids_of(handle: Any) -> list[str]:
-    """The ids that a run made, in order."""
-    events = [event async for event in handle.events()]
-    return [event.data["id"] for event in events if event.type == "node_run_started"]
+    """The ids that a run made, in order: of each round, and of the node that it started."""
+    started = [e.data async for e in handle.events() if e.type == "node_run_started"]
+    return [id_ for data in started for id_ in (data["parallel_group_id"], data["id"])]
+
+
+def chained_ids(prefix: str, nodes: int) -> list[str]:
+    """The ids of a chain: the first is the workflow's own (spec/graph.md 5.8)."""
+    return [f"{prefix}-{number}" for number in range(1, 2 * nodes + 1)]
 
 
 async def test_a_fixed_time_is_the_time_of_every_event() -> None:
@@ -276,7 +280,7 @@ async def test_a_fixed_time_is_the_time_of_every_event() -> None:
 async def test_prefixed_ids_are_counted_in_the_order_in_which_nodes_start() -> None:
     context = WorkflowContext.new(group_with(Probe())).with_id_generator(FakeIdGenerator("test"))
     handle = await runner(context).run()
-    assert await ids_of(handle) == ["test-0", "test-1", "test-2"]
+    assert await ids_of(handle) == chained_ids("test", 3)
 
 
 async def test_executors_see_the_fakes_too() -> None:
@@ -301,7 +305,7 @@ async def test_without_fakes_times_are_now_and_ids_are_uuids() -> None:
     # the server's clock is rounded, and another one than ours
     assert all(before - 1_000 <= event.at <= after + 1_000 for event in events)
     ids = await ids_of(handle)
-    assert len(set(ids)) == 3
+    assert len(set(ids)) == 6
     assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", each) for each in ids)
 
 
@@ -346,7 +350,7 @@ async def test_twelve_runs_at_once_with_fakes_of_their_own_never_mix() -> None:
         assert status.outputs == {"n": n + 2, "seen": [n + 1, 1_000 + n, f"run{n}-probe-0"]}
         events = [event async for event in handle.events()]
         assert {event.at for event in events} == {(1_000 + n) * 1_000}
-        assert await ids_of(handle) == [f"run{n}-{i}" for i in range(7)]
+        assert await ids_of(handle) == chained_ids(f"run{n}", 7)
 
 
 async def test_a_fake_clock_that_was_not_given_to_a_run_is_not_its_clock() -> None:
@@ -357,10 +361,4 @@ async def test_a_fake_clock_that_was_not_given_to_a_run_is_not_its_clock() -> No
     other = await runner(group).run()
     await ended(one, other)
     assert {event.at async for event in one.events()} == {5_000}
-    assert all(event.at > 1_000_000_000_000 async for event in other.events())
-
-
-def test_the_default_groups_contexts_are_apart() -> None:
-    one, other = WorkflowContext.default(), WorkflowContext.default()
-    assert isinstance(one.runtime_group, RuntimeGroup)
-    assert one.execution_id != other.execution_id
+    assert min([event.at async for event in other.events()]) > 1_000_000_000_000

@@ -237,6 +237,12 @@ def test_a_failing_node_fails_the_run_and_cancels_what_runs() -> None:
     assert run.result.status == "failed"
 
 
+def test_after_a_failure_each_node_shows_what_became_of_it() -> None:
+    run = Run("start>a start>b b>c").begin().fail("a")
+    phases = {name: run.state.nodes[run.index(name)] for name in ("a", "b", "c")}
+    assert phases == {"a": NodePhase.FAILED, "b": NodePhase.CANCELLED, "c": NodePhase.PENDING}
+
+
 def test_nothing_happens_after_the_end() -> None:
     run = Run("start>a start>b").begin().fail("a")
     ended = run.state

@@ -15,7 +15,6 @@ from xworkflow.cli.printing import print_note
 from xworkflow.cli.progress import Progress
 from xworkflow.cli.run_result import Watched
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.status import Stopped
 
 SECOND_CTRL_C_SECS = 2.0
 
@@ -64,14 +63,12 @@ def _print_way_back(execution_id: str, place: Place) -> None:
 
 
 async def _to_the_end(handle: WorkflowHandle, place: Place, progress: Progress) -> Watched:
-    watched, closed = _watched(handle, place), None
+    watched = _watched(handle, place)
     async for feed, new in handle.read(follow=True):
         for event in new:
             progress.show(event)
-        watched.result, closed = feed.result, feed.closed
+        watched.result = feed.result
     watched.status = await handle.wait()
-    if isinstance(watched.status, Stopped) and closed is not None and closed.reason:
-        watched.status = Stopped(closed.reason)  # the words of whoever terminated it
     return watched
 
 

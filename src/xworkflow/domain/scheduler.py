@@ -63,6 +63,7 @@ from xworkflow.errors import NodeFailure
 
 _PENDING, _QUEUED, _RUNNING = NodePhase.PENDING, NodePhase.QUEUED, NodePhase.RUNNING
 _TAKEN, _SKIPPED = NodePhase.TAKEN, NodePhase.SKIPPED
+_CANCELLED, _FAILED = NodePhase.CANCELLED, NodePhase.FAILED
 _EDGE_PENDING, _EDGE_TAKEN, _EDGE_SKIPPED = EdgePhase.PENDING, EdgePhase.TAKEN, EdgePhase.SKIPPED
 
 
@@ -206,8 +207,11 @@ class _Turn:
             node_type=node.type if node else "",
         )
         for key, run in self.running.items():
+            self.nodes[int(key)] = _CANCELLED
             if not run.waiting:
                 self.commands.append(CancelNode(int(key), run.attempt))
+        for index, _ in self.ready:
+            self.nodes[index] = _CANCELLED
         self.running = type(self.running)()
         self.ready.clear()
         if self.plan.error_handler is None:
@@ -271,6 +275,7 @@ class _Turn:
         if may_retry(node.retry, failure, run.attempt):
             self.retry(node, run, failure)
         elif node.error_strategy.type == "none":
+            self.nodes[node.index] = _FAILED
             self.emit(events.node_run_failed(node, run.execution_id, failure))
             text = f"Node execution error: node={node.id}, error={failure.text}"
             self.emit(events.graph_run_failed(text, self.exceptions))

@@ -32,6 +32,7 @@ class NodePhase(IntEnum):
     TAKEN = 3
     SKIPPED = 4
     CANCELLED = 5
+    FAILED = 6
 
 
 class EdgePhase(IntEnum):
