@@ -27,6 +27,9 @@ PASSED_THROUGH = (
     "xworkflow.ports",
     "xworkflow.providers",
     "xworkflow.context",
+    # loaded by runs that are traced; opentelemetry reads files when it is used for the first time
+    "xworkflow.telemetry",
+    "opentelemetry",
     # pure libraries that are slow to load again for each run
     "pydantic",
     "pydantic_core",

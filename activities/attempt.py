@@ -25,12 +25,22 @@ from xworkflow.providers import (
     RealTimeProvider,
 )
 from xworkflow.runtime_group.group import RuntimeGroup
+from xworkflow.telemetry.logs import about
+from xworkflow.telemetry.spans import attempt_span
 
 _log = logging.getLogger("xworkflow.node")
 
 
 async def attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
     """Run one attempt, and report how it ended. Failures are data; only cancellation is raised."""
+    with about(task.execution_id, task.node_id), attempt_span(task) as tell:
+        report = await _attempt(group, task)
+        tell(report)
+        _log_end(task, report)
+    return report
+
+
+async def _attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
     limit = asyncio.timeout(task.timeout_secs)
     try:
         async with limit:
@@ -110,6 +120,13 @@ def _pool(task: NodeTask) -> VariablePool:
     if task.pool is not None:
         return VariablePool(task.pool)
     return CrossedPool({crossed.selector: crossed.value for crossed in task.values})
+
+
+def _log_end(task: NodeTask, report: NodeReport) -> None:
+    if report.failure is None:
+        _log.info("%s succeeded", task.node_type)
+    else:
+        _log.info("%s failed: %s", task.node_type, report.failure.text)
 
 
 def _failed(failure: NodeFailure) -> NodeReport:

@@ -31,6 +31,7 @@ from xworkflow.domain.commands import (
     CancelHandler,
     CancelNode,
     ContinueAsNew,
+    Emit,
     FinishRun,
     StartHandler,
     StartNode,
@@ -75,6 +76,7 @@ from xworkflow.workflows.options import (
     region_timeout,
     start_to_close,
 )
+from xworkflow.workflows.tracing import RunTrace
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _TIMERS, _NODES, _HANDLER, _STOP, _REGION = range(5)
@@ -108,9 +110,11 @@ class Shell:
         self._handler_stopped = False
         self._result: RunResult | None = None
         self._continues = False
+        self._trace = RunTrace(run, self._execution_id)
 
     async def carry(self) -> RunResult | None:
         """Run to the end. None means that the run continues as new (``next_input``)."""
+        self._trace.begin()
         self._begin()
         while self._result is None and not self._continues:
             try:
@@ -121,6 +125,7 @@ class Shell:
                 await workflow.wait_condition(lambda: True)
                 self._inbox.append(_Arrival(_STOP, 0, self._stop))
             self._take_batch()
+        self._trace.end(self._result)
         return self._result
 
     def next_input(self) -> RunInput:
@@ -198,8 +203,9 @@ class Shell:
                     self._result = effect.result
                 case ContinueAsNew():
                     self._continues = True
-                case _:
-                    pass  # events are made again by whoever reads the history
+                case Emit():
+                    # never stored: events are made again by whoever reads the history
+                    self._trace.tell(self.driver.plan, effect.event)
 
     def _start_node(self, start: StartNode) -> None:
         if self.driver.placement(start) is Placement.LOCAL:

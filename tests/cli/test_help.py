@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from tests.cli.command import Command
 from xworkflow.cli import verbs
 from xworkflow.cli.app import app
 
-VERBS = ["run", "validate", "test", "runs", "worker", "dev"]
+VERBS = ["run", "compile", "validate", "test", "runs", "worker", "dev", "compile"]
 
 
 def tree() -> Any:
@@ -37,8 +38,10 @@ LEAVES = dict(leaves(tree()))
 
 
 def examples(help_text: str) -> list[list[str]]:
+    """The arguments of each example, up to where its output goes to a file or a program."""
     lines = (line.strip() for line in help_text.splitlines())
-    return [shlex.split(line)[1:] for line in lines if line.startswith("xworkflow ")]
+    commands = (re.split(" [>|] ", line)[0] for line in lines if line.startswith("xworkflow "))
+    return [shlex.split(command)[1:] for command in commands]
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)

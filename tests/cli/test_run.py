@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.cli import flows
 from tests.cli.command import Command
@@ -22,6 +24,15 @@ KEYS = {
     "elapsed_seconds",
     "steps",
     "ui_url",
+}
+
+FILES = {
+    "greet.toml": flows.GREET,
+    "list.json": "[]",
+    "nan.json": '{"name": NaN}',
+    "half.json": r'{"name": "\ud800"}',
+    "deep.json": "[" * 100_000,
+    "big.json": json.dumps({"name": "x" * 3_000_000}),
 }
 
 
@@ -111,17 +122,29 @@ def test_a_failed_run_is_one_json_object_too(at_server: Command, failing: Path) 
         (["-i", "name=x", "-i", "count=many"], "--input count: 'many' is not JSON"),
         (["--inputs", "none.json"], "none.json: there is no such file"),
         (["--inputs", "greet.toml"], "greet.toml: not JSON"),
+        (["--inputs", "list.json"], "list.json: the inputs are a JSON object"),
+        (["--inputs", "nan.json"], "nan.json: not JSON: NaN is no JSON value"),
+        (["--inputs", "half.json"], "half.json: not JSON: 'utf-8' codec can't encode"),
+        (["--inputs", "deep.json"], "deep.json: not JSON: maximum recursion depth"),
+        (["--inputs", "big.json"], "the run cannot be started: Blob data size exceeds limit."),
         (["-i", "name=x", "--address", "nowhere"], "--address 'nowhere' is not of the form"),
     ],
 )
-def test_bad_input_is_one_sentence_and_starts_nothing(
-    at_server: Command, greet: Path, run_id: str, arguments: Sequence[str], sentence: str
+async def test_bad_input_is_one_sentence_and_starts_nothing(
+    at_server: Command,
+    temporal_client: Client,
+    run_id: str,
+    arguments: Sequence[str],
+    sentence: str,
 ) -> None:
-    ended = at_server("run", greet.name, "--id", run_id, *arguments)
+    for name, text in FILES.items():
+        flows.write(at_server.folder, name, text)
+    ended = at_server("run", "greet.toml", "--id", run_id, *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"error: {sentence}")
     assert ended.err.count("\n") == 1
-    assert at_server("runs", "show", run_id).code == 2
+    with pytest.raises(RPCError, match="not found"):
+        await temporal_client.get_workflow_handle(run_id).describe()
 
 
 @pytest.mark.parametrize(

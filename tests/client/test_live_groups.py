@@ -13,6 +13,7 @@ from temporalio.client import Client
 import xworkflow
 from tests.client.live import PROBED, Probe, at_once, ended, group_with, runner, seen
 from tests.workflows.drawing import chain, end, node, start
+from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, ExecutionStatus, Failed
 from xworkflow.context import WorkflowContext
@@ -22,6 +23,7 @@ from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import task_queue
+from xworkflow.embedded import session
 from xworkflow.errors import MisuseError, ValidationFailed
 from xworkflow.providers import FakeTimeProvider
 from xworkflow.runtime_group import LlmProviderRegistry, ResourceGroup, RuntimeGroup
@@ -60,10 +62,8 @@ async def outcome(group: RuntimeGroup, schema: WorkflowSchema, **inputs: Any) ->
     return (await at_once(builder))[0]
 
 
-async def queue_of(handle: Any) -> str:
-    session = xworkflow.WorkflowHandle(handle._client, handle.execution_id)
-    described = await session._client.get_workflow_handle(handle.execution_id).describe()
-    return described.task_queue
+async def queue_of(client: Client, handle: WorkflowHandle) -> str:
+    return (await client.get_workflow_handle(handle.execution_id).describe()).task_queue
 
 
 # ---- custom executors
@@ -166,29 +166,52 @@ async def test_two_live_groups_never_serve_each_others_runs(group_id: str | None
     assert [seen(status) for status in statuses] == ["a", "b"] * 4
 
 
-async def test_a_named_group_is_served_again_and_again_on_its_queue() -> None:
+async def test_a_named_group_is_served_again_and_again_on_its_queue(
+    temporal_client: Client,
+) -> None:
     group = group_with(Probe(), group_id="tenant-9")
     first, second = [await runner(group).run() for _ in range(2)]
     await ended(first, second)
-    assert await queue_of(first) == await queue_of(second) == task_queue("tenant-9")
+    assert (
+        await queue_of(temporal_client, first)
+        == await queue_of(temporal_client, second)
+        == task_queue("tenant-9")
+    )
 
 
-async def test_another_group_of_a_name_gets_a_queue_of_its_own() -> None:
+async def test_another_group_of_a_name_gets_a_queue_of_its_own(temporal_client: Client) -> None:
     one, other = (group_with(Probe(), group_id="tenant-8") for _ in range(2))
     handles = [await runner(group).run() for group in (one, other)]
     await ended(*handles)
-    assert await queue_of(handles[0]) == task_queue("tenant-8")
-    assert (await queue_of(handles[1])).startswith(f"{task_queue('tenant-8')}-")
+    assert await queue_of(temporal_client, handles[0]) == task_queue("tenant-8")
+    assert (await queue_of(temporal_client, handles[1])).startswith(f"{task_queue('tenant-8')}-")
 
 
-async def test_an_unnamed_live_group_never_polls_the_queue_of_the_default_group() -> None:
+@pytest.mark.parametrize("is_default", [False, True], ids=["a group", "the default group"])
+async def test_executors_keep_an_unnamed_group_off_the_queue_of_all_default_workers(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, *, is_default: bool
+) -> None:
     """Workers of other processes poll that one too, and know none of its executors."""
-    handle = await runner(group_with(Probe())).run()
+    group = group_with(Probe())
+    if is_default:
+        monkeypatch.setattr(session, "default_group", lambda: group)
+    handle = await runner(group).run()
     await ended(handle)
-    assert (await queue_of(handle)).startswith(f"{task_queue(None)}-")
+    assert (await queue_of(temporal_client, handle)).startswith(f"{task_queue(None)}-")
 
 
-async def test_the_default_group_uses_the_queue_of_all_default_workers() -> None:
+async def test_an_unnamed_group_of_ones_own_is_served_in_this_process_alone(
+    temporal_client: Client,
+) -> None:
+    group = RuntimeGroup(credential_provider=Answers("mine"))
+    handle = await WorkflowRunner.builder(chain("p", start(), end())).runtime_group(group).run()
+    await ended(handle)
+    assert (await queue_of(temporal_client, handle)).startswith(f"{task_queue(None)}-")
+
+
+async def test_the_default_group_uses_the_queue_of_all_default_workers(
+    temporal_client: Client,
+) -> None:
     plain = chain("plain", start(), end())
     for builder in (
         WorkflowRunner.builder(plain),
@@ -196,26 +219,26 @@ async def test_the_default_group_uses_the_queue_of_all_default_workers() -> None
     ):
         handle = await builder.run()
         await ended(handle)
-        assert await queue_of(handle) == task_queue(None)
+        assert await queue_of(temporal_client, handle) == task_queue(None)
 
 
-async def test_groups_of_the_same_parts_share_a_worker() -> None:
+async def test_groups_of_the_same_parts_share_a_worker(temporal_client: Client) -> None:
     group = group_with(Probe())
     handles = [await runner(each).run() for each in (group, group.replaced())]
     await ended(*handles)
-    assert await queue_of(handles[0]) == await queue_of(handles[1])
+    assert await queue_of(temporal_client, handles[0]) == await queue_of(
+        temporal_client, handles[1]
+    )
 
 
 async def test_many_runs_that_start_at_once_open_one_session() -> None:
     group = group_with(Probe(parties=5))
-    before = threading.active_count()
     statuses = await at_once(*(runner(group) for _ in range(5)))
     assert all(isinstance(status, Completed) for status in statuses)
     names = [thread.name for thread in threading.enumerate()]
     assert names.count("xworkflow-workers") == 1
     await xworkflow.close()
     assert "xworkflow-workers" not in [thread.name for thread in threading.enumerate()]
-    assert before >= 1
 
 
 async def test_after_close_a_group_can_be_used_again() -> None:
@@ -293,12 +316,12 @@ class Runner:
 
 
 LIVE_PARTS: dict[str, Any] = {
-    "a credential provider": lambda b: b.credential_provider(Answers("run")),
-    "an audit logger": lambda b: b.audit_logger(object()),
-    "a governor": lambda b: b.resource_governor(object()),
-    "a memory": lambda b: b.memory_provider(object()),
-    "models": lambda b: b.llm_providers(LlmProviderRegistry()),
-    "a sub-graph runner": lambda b: b.sub_graph_runner(Runner()),
+    "credential_provider": Answers("run"),
+    "audit_logger": object(),
+    "resource_governor": object(),
+    "memory_provider": object(),
+    "llm_providers": LlmProviderRegistry(),
+    "sub_graph_runner": Runner(),
 }
 
 
@@ -307,8 +330,9 @@ async def test_what_lives_in_this_process_does_not_start_on_a_worker_of_somebody
     part: str, temporal_client: Client
 ) -> None:
     builder = WorkflowRunner.builder(chain("p", start(), end())).client(temporal_client)
+    getattr(builder, part)(LIVE_PARTS[part])
     with pytest.raises(MisuseError, match=r"do not travel .* leave out client"):
-        await LIVE_PARTS[part](builder).run()
+        await builder.run()
 
 
 async def test_fakes_travel_to_any_worker(temporal_client: Client, task_queue: str) -> None:

@@ -147,6 +147,10 @@ def test_the_dify_dialect_prints_like_python(template: str, printed: str) -> Non
     assert dify(template, x=MIXED, o={"b": {"z": 1}}) == printed
 
 
+def test_the_dify_dialect_reads_every_line_break_as_jinja2_does() -> None:
+    assert render("a\r\n{{ x }}\rb\r\n", {"x": "1\r\n2"}, "dify") == "a\n1\r\n2\nb"
+
+
 def test_tojson_of_dify_sorts_keys_and_is_safe_in_html() -> None:
     assert dify("{{ x|tojson }}", x={"b": "中<", "a": 1}) == r'{"a": 1, "b": "\u4e2d\u003c"}'
 

@@ -142,6 +142,12 @@ def test_outputs_of_end_and_answer_nodes_are_joined_and_the_later_one_wins() -> 
     }
 
 
+def test_answers_of_dify_follow_one_another_in_the_order_in_which_they_ran() -> None:
+    run = Run("start>answer1 answer1>answer2", dialect="dify").begin()
+    run.ok("answer1", answer="one\n")
+    assert run.ok("answer2", answer="two").result.outputs == {"answer": "one\ntwo"}
+
+
 def test_outputs_are_written_below_the_nodes_id() -> None:
     run = Run("start>a").begin().ok("a", x=1, y=None)
     assert run.state.pool.namespace("a") == {"x": 1, "y": None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from xworkflow.client.status import Completed, Failed
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.testing.mock_server import MockResponse, MockServer
 from xworkflow.worker import workflow_runner
-from xworkflow.workflows import GraphWorkflow
+from xworkflow.workflows import GraphWorkflow, options, shell
 
 pytestmark = [pytest.mark.temporal, pytest.mark.asyncio(loop_scope="session")]
 
@@ -106,10 +107,16 @@ async def test_a_node_that_passes_its_limit_fails_with_its_own_words(
 
 @pytest.mark.parametrize("beats", [True, False], ids=["alive", "silent"])
 async def test_an_activity_that_never_returns_is_ended_by_temporal(
-    time_skipping_env: WorkflowEnvironment, task_queue: str, beats: bool
+    time_skipping_env: WorkflowEnvironment,
+    task_queue: str,
+    beats: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker that hangs: without heartbeats it is taken for lost after the heartbeat timeout,
-    with them after the node's limit and 5 s more; Temporal tries it again before it gives up."""
+    with them after the node's limit and some grace; Temporal tries it again before it gives up."""
+    monkeypatch.setattr(options, "_GRACE", timedelta(seconds=0.5))
+    twice = replace(options.LOST_WORKER_RETRY, maximum_attempts=2)
+    monkeypatch.setattr(shell, "LOST_WORKER_RETRY", twice)
     attempts: list[int] = []
 
     @activity.defn(dynamic=True)
@@ -118,17 +125,18 @@ async def test_an_activity_that_never_returns_is_ended_by_temporal(
         while True:
             if beats:
                 activity.heartbeat()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
 
     bench = Bench(time_skipping_env.client, task_queue)
-    body = handler("notify", start(), end())
-    slow = http("h", "http://127.0.0.1:9/", timeout_secs=1)
+    slow = http("h", "http://127.0.0.1:9/", timeout_secs=0.5 if beats else 3_600)
+    schema = chain("stuck", start("n"), slow, end(), handler=handler("notify", start(), end()))
     async with Worker(
         bench.client, task_queue=task_queue, workflows=[GraphWorkflow], activities=[stuck],
         workflow_runner=workflow_runner(sandboxed=False),
+        max_heartbeat_throttle_interval=timedelta(seconds=0.2),
     ):  # fmt: skip
-        handle = await bench.start(chain("stuck", start("n"), slow, end(), handler=body), {"n": 1})
+        handle = await bench.start(schema, {"n": 1}, heartbeat_timeout_secs=1)
         status = await handle.wait()
     assert isinstance(status, Failed)
     assert status.message.endswith("error=Timeout: node execution exceeded time limit")
-    assert attempts == list(range(1, 11))
+    assert attempts == [1, 2]

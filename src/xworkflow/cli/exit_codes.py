@@ -62,5 +62,9 @@ def leave(code: int) -> NoReturn:
             stream.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if "xworkflow.telemetry" in sys.modules:
+        from xworkflow.telemetry import flush
+
+        flush()
     gc.collect()
     os._exit(code)

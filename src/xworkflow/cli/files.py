@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.loading import Loaded, format_of, read
@@ -65,8 +65,8 @@ def _typed(key: str, value: str, declared: str) -> JsonValue:
     if declared not in _JSON_TYPES and not declared.startswith(("array", "file")):
         return _text(key, value)
     try:
-        return json.loads(value)
-    except ValueError:
+        return _json(value)
+    except (ValueError, RecursionError):
         text = f"--input {key}: '{value}' is not JSON, but {key} is of type {declared}"
         raise InputError((text,)) from None
 
@@ -81,12 +81,23 @@ def _text(key: str, value: str) -> str:
 
 def _object(path: Path) -> dict[str, JsonValue]:
     try:
-        value = json.loads(_bytes(path))
+        value = _json(_bytes(path))
     except (ValueError, RecursionError) as error:
         raise InputError((f"{path}: not JSON: {error}",)) from None
     if not isinstance(value, dict):
         raise InputError((f"{path}: the inputs are a JSON object, by variable",))
-    return cast("dict[str, Any]", value)
+    return cast("dict[str, JsonValue]", value)
+
+
+def _json(text: str | bytes) -> JsonValue:
+    """The value of a JSON text, strictly: Python also reads NaN and half surrogate pairs."""
+
+    def refuse(name: str) -> float:
+        raise ValueError(f"{name} is no JSON value")
+
+    value = json.loads(text, parse_constant=refuse)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _bytes(path: Path) -> bytes:

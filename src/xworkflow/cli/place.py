@@ -18,7 +18,7 @@ from xworkflow.cli.printing import working
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.domain.wire import GRAPH_WORKFLOW, task_queue
-from xworkflow.errors import InfrastructureError, InputError
+from xworkflow.errors import EngineError, InfrastructureError, InputError
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 
@@ -128,8 +128,10 @@ async def _require_namespace(client: Client) -> None:
         raise unusable(where, error) from None
 
 
-def unusable(address: str, error: RPCError) -> InfrastructureError:
+def unusable(address: str, error: RPCError) -> EngineError:
     """What is wrong when a server answers a call of ours with an error, or not at all."""
+    if error.status is RPCStatusCode.INVALID_ARGUMENT:
+        return InputError((f"the server at {address} refuses: {error.message}",))
     verb = "has gone away" if error.status is RPCStatusCode.UNAVAILABLE else "refuses"
     return InfrastructureError(f"the server at {address} {verb}: {error.message}")
 

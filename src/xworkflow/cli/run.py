@@ -12,6 +12,7 @@ import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.printing import print_json, print_note
+from xworkflow.errors import InputError
 
 if TYPE_CHECKING:
     from xworkflow.domain.schema import WorkflowSchema
@@ -79,6 +80,8 @@ def register(app: typer.Typer) -> None:
         from xworkflow.cli.files import read_inputs, read_valid
         from xworkflow.providers import RealIdGenerator
 
+        if execution_id == "":
+            raise InputError(("--id is empty",))
         ours = execution_id or RealIdGenerator().next_id()
         with _told(ours, as_json=as_json):
             schema = read_valid(file)

@@ -15,8 +15,12 @@ from xworkflow.cli.printing import print_note
 from xworkflow.cli.progress import Progress
 from xworkflow.cli.run_result import Watched
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.domain.wire import task_queue
 
 SECOND_CTRL_C_SECS = 2.0
+
+IDLE_SECS = 10.0
+"""So long a run may wait for a worker without a word: a dead worker looks alive for minutes."""
 
 
 async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched:
@@ -24,9 +28,10 @@ async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched
 
     From here on Ctrl-C never interrupts the command itself: what is left is its orderly end.
     """
-    interrupted = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
-    watching = asyncio.create_task(_to_the_end(handle, place, Progress(quiet=quiet)))
+    interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, interrupted.set)
+    hint = loop.call_later(IDLE_SECS, _print_idle)
+    watching = asyncio.create_task(_to_the_end(handle, place, Progress(quiet=quiet), hint))
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -36,6 +41,7 @@ async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched
                 await _wait(watching, interrupted)
         return watching.result() if watching.done() else _watched(handle, place)
     finally:
+        hint.cancel()
         watching.cancel()
 
 
@@ -62,10 +68,18 @@ def _print_way_back(execution_id: str, place: Place) -> None:
     print_note(f"Ctrl-C again within {SECOND_CTRL_C_SECS:.0f} s stops the run.")
 
 
-async def _to_the_end(handle: WorkflowHandle, place: Place, progress: Progress) -> Watched:
+def _print_idle() -> None:
+    queue = task_queue(None)
+    print_note(f"no worker has taken the run yet; it waits in '{queue}' until one does")
+
+
+async def _to_the_end(
+    handle: WorkflowHandle, place: Place, progress: Progress, hint: asyncio.TimerHandle
+) -> Watched:
     watched = _watched(handle, place)
     async for feed, new in handle.read(follow=True):
         for event in new:
+            hint.cancel()
             progress.show(event)
         watched.result = feed.result
     watched.status = await handle.wait()

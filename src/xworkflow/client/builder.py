@@ -8,16 +8,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from temporalio.client import Client
+from temporalio.client import WorkflowHandle as TemporalHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.client.companion import accompany
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.run_input import Choices, make_run_input
+from xworkflow.client.search_attributes import search_attributes
+from xworkflow.client.tracing import traced_start
 from xworkflow.context import SubGraphRunner, WorkflowContext
 from xworkflow.domain.diagnostics import Report
+from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import SecurityPolicy
 from xworkflow.domain.schema import WorkflowSchema
@@ -176,25 +180,30 @@ class WorkflowRunnerBuilder:
         return make_run_input(self._schema, context, self._choices)
 
     async def _start(self, client: Client, queue: str, context: WorkflowContext) -> WorkflowHandle:
-        run_id: str | None = None
+        started: TemporalHandle[Any, RunResult] | None = None
         try:
-            handle = await client.start_workflow(
-                GRAPH_WORKFLOW,
-                self.run_input(context),
-                id=context.execution_id,
-                task_queue=queue,
-                task_timeout=TASK_TIMEOUT,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=self._schema.name or None,
-            )
-            run_id = handle.first_execution_run_id
+            with traced_start(client, self.run_input(context), context.execution_id) as run:
+                started = await client.start_workflow(
+                    GRAPH_WORKFLOW,
+                    run,
+                    id=context.execution_id,
+                    task_queue=queue,
+                    result_type=RunResult,
+                    task_timeout=TASK_TIMEOUT,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    static_summary=self._schema.name or None,
+                    search_attributes=await search_attributes(client, run),
+                )
         except WorkflowAlreadyStartedError:
             pass  # a repeated start is the same run, also when that is over
         except RPCError as error:
-            raise InfrastructureError(f"the run cannot be started: {error.message}") from None
+            text = f"the run cannot be started: {error.message}"
+            if error.status is RPCStatusCode.INVALID_ARGUMENT:  # too large, or an id too long
+                raise InputError((text,)) from None
+            raise InfrastructureError(text) from None
         return WorkflowHandle(
-            client, context.execution_id, run_id=run_id, collect_events=self._collect_events
+            client, context.execution_id, started=started, collect_events=self._collect_events
         )
 
     async def _place(self, context: WorkflowContext) -> tuple[Client, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 
 from temporalio.client import Client
@@ -14,6 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from xworkflow.errors import InfrastructureError
+from xworkflow.telemetry import plugins
 
 CONNECT_SECS = 10.0
 """A server that takes a connection and then says nothing is none."""
@@ -33,7 +35,9 @@ async def connect(address: str | None = None) -> Client:
     try:
         async with asyncio.timeout(CONNECT_SECS):
             config["target_host"] = target
-            return await Client.connect(**config, data_converter=pydantic_data_converter)
+            return await Client.connect(
+                **config, data_converter=pydantic_data_converter, plugins=plugins(os.environ)
+            )
     except (RuntimeError, ValueError, TimeoutError) as error:
         logging.getLogger(__name__).info("connecting to %s: %s", target, error)
         text = f"no Temporal server answers at {target}{_reason(error)}"

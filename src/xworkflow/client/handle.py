@@ -35,11 +35,13 @@ class WorkflowHandle:
         execution_id: str,
         *,
         run_id: str | None = None,
+        started: TemporalHandle[Any, RunResult] | None = None,
         collect_events: bool = True,
     ) -> None:
         self._client = client
         self.execution_id = execution_id
-        self.first_run_id = run_id
+        self.first_run_id = run_id if started is None else started.first_execution_run_id
+        self._started = started
         self._events_active = collect_events
         self._collect_events = collect_events
 
@@ -129,6 +131,10 @@ class WorkflowHandle:
                 raise _unreachable(error, self.execution_id) from None
 
     def _temporal(self) -> TemporalHandle[Any, RunResult]:
+        if self._started is not None:
+            # the very handle that the start gave: interceptors may have changed it, as those of the
+            # time-skipping environment do
+            return self._started
         return self._client.get_workflow_handle(
             self.execution_id, run_id=self.first_run_id, result_type=RunResult
         )

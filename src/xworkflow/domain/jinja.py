@@ -11,6 +11,7 @@ shared one would hold a lock while it renders, and stay unusable after a panic o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -32,6 +33,7 @@ _MAX_PRINTED: Final = 16 * 1024 * 1024
 _PRINTED_PER_OUTPUT: Final = 16
 """How often a text may be printed on its way (macros, blocks) for each byte of allowed output."""
 _NAME: Final = "template"
+_LINE_BREAK: Final = re.compile(r"\r\n?")
 
 
 class SyntaxProblem(NamedTuple):
@@ -84,12 +86,15 @@ def syntax_error(template: str) -> SyntaxProblem | None:
 
 @lru_cache(maxsize=128)
 def _prepare(template: str, dialect: Dialect) -> str:
-    """The template as minijinja gets it; its syntax is checked as it was written."""
+    """The template as minijinja gets it; its syntax is checked as it was written.
+
+    In Dify's dialect every kind of line break is ``\\n``: Jinja2 reads templates so.
+    """
     problem = syntax_error(template)
     if problem is not None:
         raise _error(f"Template parse error: {problem.message}")
     if dialect == "dify":
-        return template
+        return _LINE_BREAK.sub("\n", template)
     try:
         return nativise(template, scan(template))
     except UnreadableTemplate:  # what minijinja reads all the same prints Python's way

@@ -58,7 +58,7 @@ from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.values import JsonValue, display
 from xworkflow.errors import NodeFailure
 
 _PENDING, _QUEUED, _RUNNING = NodePhase.PENDING, NodePhase.QUEUED, NodePhase.RUNNING
@@ -325,13 +325,24 @@ class _Turn:
         self.running = self.running.without(str(fact.node))
         return run
 
+    def run_outputs(self, node: PlanNode, added: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The run's outputs with those of one more node: the later one wins (5.5).
+
+        Dify's answers follow one another instead, nothing between them, as its chat shows them.
+        """
+        merged = {**self.outputs, **added}
+        before = self.outputs.get("answer")
+        if self.plan.dialect == "dify" and node.type == "answer" and before is not None:
+            merged["answer"] = display(before) + display(added.get("answer"))
+        return merged
+
     def write(self, node: PlanNode, result: NodeRunResult) -> None:
         for write in result.writes:
             self.pool = self.pool.set(write.selector, write.value)
         if result.outputs:
             self.pool = self.pool.extend(node.id, result.outputs)
             if node.is_output:
-                self.outputs = {**self.outputs, **result.outputs}
+                self.outputs = self.run_outputs(node, result.outputs)
 
     # ---- the graph
 

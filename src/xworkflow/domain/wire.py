@@ -28,6 +28,12 @@ VARIABLES_QUERY: Final = "variables"
 
 HANDLER_SUFFIX: Final = "error-handler"
 
+APP_ATTRIBUTE: Final = "XworkflowApp"
+GROUP_ATTRIBUTE: Final = "XworkflowGroup"
+SCHEMA_HASH_ATTRIBUTE: Final = "XworkflowSchemaHash"
+SEARCH_ATTRIBUTES: Final = (APP_ATTRIBUTE, GROUP_ATTRIBUTE, SCHEMA_HASH_ATTRIBUTE)
+"""Search attributes of runs, all of Temporal's type Keyword."""
+
 
 def task_queue(group_id: str | None) -> str:
     """The task queue of a group."""
@@ -76,6 +82,8 @@ class RunOptions(_Wire):
     continue_as_new_after_bytes: int = 8 * 1024 * 1024
     fixed_timestamp: int | None = None
     fake_id_prefix: str | None = None
+    traced: bool = False
+    """Set by a client that traces: then inline nodes have spans, too."""
 
 
 class Policy(_Wire):
@@ -131,6 +139,7 @@ class NodeTask(_Wire):
     node_id: str
     node_type: str
     title: str = ""
+    app_name: str = ""
     data: dict[str, JsonValue] = Field(default_factory=dict)
     dialect: Dialect = "native"
     attempt: int = 1

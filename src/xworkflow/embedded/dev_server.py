@@ -11,6 +11,8 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNa
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from xworkflow.domain.wire import SEARCH_ATTRIBUTES
+
 HOST = "127.0.0.1"
 NAMESPACE = "default"
 RETENTION = timedelta(days=30)  # the dev server's own default is 24 hours
@@ -48,6 +50,8 @@ def command(cli: Path, port: int, *, database: Path | None, ui_port: int | None)
     arguments += ["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]
     for value in settings:
         arguments += ["--dynamic-config-value", value]
+    for name in SEARCH_ATTRIBUTES:
+        arguments += ["--search-attribute", f"{name}=Keyword"]
     if database is not None:
         arguments += ["--db-filename", str(database)]
         for pragma in SQLITE_PRAGMAS:

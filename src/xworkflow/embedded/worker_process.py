@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from xworkflow.embedded.tether import tethered
@@ -29,13 +29,18 @@ def worker_command(address: str, task_queue: str) -> list[str]:
     return [*worker, "--address", address, "--task-queue", task_queue]
 
 
+Crashed = Callable[[int], None]
+"""Told of the exit code with which a child has ended without being asked."""
+
+
 class WorkerProcess:
     """Owns one child at a time. Made by ``start_worker``; ``restarts`` counts its crashes."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path | None, crashed: Crashed | None) -> None:
         self.restarts = 0
         self._command = command
         self._log = log
+        self._crashed = crashed
         self._child: Process | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
@@ -58,7 +63,9 @@ class WorkerProcess:
         """Keep a child running until cancelled. The pause between crashes doubles, up to 5 s."""
         pause = _FIRST_PAUSE_SECS
         while True:
-            await self._run_child()
+            code = await self._run_child()
+            if self._crashed is not None and self._settled.is_set():
+                self._crashed(code)
             pause = (
                 _FIRST_PAUSE_SECS if self._ready.is_set() else min(2 * pause, _LONGEST_PAUSE_SECS)
             )
@@ -67,9 +74,10 @@ class WorkerProcess:
             self.restarts += 1
             await asyncio.sleep(pause)
 
-    async def _run_child(self) -> None:
-        """Run one child to its end; stop it when cancelled."""
-        with self._log.open("ab") as log:
+    async def _run_child(self) -> int:
+        """Run one child to its end, and return its exit code; stop it when cancelled."""
+        with ExitStack() as stack:
+            log = stack.enter_context(self._log.open("ab")) if self._log else None
             child = await asyncio.create_subprocess_exec(
                 *tethered(self._command),
                 stdin=DEVNULL,
@@ -80,7 +88,7 @@ class WorkerProcess:
         self._child = child
         try:
             await self._watch(child.stdout)
-            await child.wait()
+            return await child.wait()
         finally:
             self._child = None
             await _stop(child)
@@ -92,19 +100,23 @@ class WorkerProcess:
                 self._settled.set()
 
     def last_words(self) -> str:
-        """The last lines that a child wrote to its log."""
+        """The last lines that a child wrote to its log, which may be this process's own stderr."""
+        if self._log is None:
+            return "see above"
         lines = self._log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-_LAST_LINES:]) or "it printed nothing"
 
 
 @asynccontextmanager
-async def start_worker(command: Sequence[str], *, log: Path) -> AsyncGenerator[WorkerProcess]:
+async def start_worker(
+    command: Sequence[str], *, log: Path | None, crashed: Crashed | None = None
+) -> AsyncGenerator[WorkerProcess]:
     """Keep a worker (``worker_command``) running for the length of a block, ready from its start.
 
-    Its standard error goes to ``log``. Raises InfrastructureError when the first child does not get
-    ready.
+    Its standard error goes to ``log``, or is that of this process. Raises InfrastructureError when
+    the first child does not get ready.
     """
-    worker = WorkerProcess(command, log)
+    worker = WorkerProcess(command, log, crashed)
     supervision = asyncio.create_task(worker.supervise())
     try:
         await _first_ready(worker, supervision)

@@ -91,6 +91,7 @@ class Driver:
             node_id=node.id,
             node_type=node.type,
             title=node.title,
+            app_name=self.compiled.schema.name,
             data=compiled.spec.data,
             dialect=self.plan.dialect,
             attempt=start.attempt,
