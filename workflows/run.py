@@ -7,7 +7,7 @@ with the result in the failure's details, so that Temporal's own status is the r
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from temporalio import workflow
@@ -48,8 +48,8 @@ class GraphWorkflow:
     async def run(self, given: RawValue) -> RunResult:
         """Carry the run to its end. Raises ApplicationError, typed by the kind of failure.
 
-        ``given`` is a RunInput. It is decoded here, as what the SDK cannot decode fails the workflow
-        task, which Temporal then repeats for ever.
+        ``given`` is a RunInput. It is decoded here, as what the SDK cannot decode fails the
+        workflow task, which Temporal then repeats for ever.
         """
         del given  # __init__ has it
         shell = self._carried()
@@ -104,11 +104,12 @@ class GraphWorkflow:
 def _run_input(given: RawValue) -> RunInput:
     """Raises InputError for what some other client sent instead."""
     try:
-        run = workflow.payload_converter().from_payload(given.payload, RunInput)
+        # a payload that is null or plain bytes comes back as it is
+        run = cast("object", workflow.payload_converter().from_payload(given.payload, RunInput))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError((f"the input is no RunInput: {where}: {first['msg']}",)) from None
-    if not isinstance(run, RunInput):  # a null payload is not looked at
+    if not isinstance(run, RunInput):
         raise InputError(("the input is no RunInput",))
     return run

@@ -1,11 +1,11 @@
 """Carries out what the scheduler decides: activities, local regions, timers, child workflows.
 
 Order is everything here. What arrives is put into an inbox, and the inbox is taken once per
-activation, sorted by what each arrival is about and not by when its callback happened to run. So the
-order of facts follows from the history alone, and a reader of the history feeds its own driver in the
-same order (client/history.py). The rule, in both places: before each batch, drain if the history is
-long; then timers, finished activities (both by plan index), the error handler, and a stop; a region's
-report always is a batch of its own.
+activation, sorted by what each arrival is about and not by when its callback happened to run. So
+the order of facts follows from the history alone, and a reader of the history feeds its own driver
+in the same order (client/history.py). The rule, in both places: before each batch, drain if the
+history is long; then timers, finished activities (both by plan index), the error handler, a stop,
+and last a region's report.
 """
 
 from __future__ import annotations

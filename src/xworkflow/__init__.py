@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from xworkflow.client.compiled import CompiledWorkflow
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     )
     from xworkflow.client.workflow_cache import WorkflowCache
     from xworkflow.context import WorkflowContext
-    from xworkflow.context import WorkflowContext as RuntimeContext
     from xworkflow.domain.events import GraphEngineEvent
     from xworkflow.domain.loading import load
     from xworkflow.domain.policy import EngineConfig
@@ -66,6 +65,8 @@ if TYPE_CHECKING:
     from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
     from xworkflow.runtime_group.sandbox import DefaultSandboxPool
 
+    RuntimeContext: TypeAlias = WorkflowContext
+
 _HOMES = {
     "AuditLogger": "ports",
     "CompiledWorkflow": "client.compiled",
@@ -99,7 +100,6 @@ _HOMES = {
     "ResourceGroup": "runtime_group.group",
     "ResourceQuota": "domain.quota",
     "Running": "client.status",
-    "RuntimeContext": "context",
     "RuntimeGroup": "runtime_group.group",
     "RuntimeGroupBuilder": "runtime_group.group",
     "SandboxPool": "ports",
@@ -121,7 +121,7 @@ _HOMES = {
 }
 
 _OLD_NAMES = {"RuntimeContext": "WorkflowContext"}
-"""Aliases that warn; the seed's RuntimeContext was split into WorkflowContext and RuntimeGroup."""
+"""Aliases that warn, and so are not in ``__all__``: ``from xworkflow import *`` must be quiet."""
 
 __all__ = [
     "AuditLogger",
@@ -156,7 +156,6 @@ __all__ = [
     "ResourceGroup",
     "ResourceQuota",
     "Running",
-    "RuntimeContext",
     "RuntimeGroup",
     "RuntimeGroupBuilder",
     "SandboxPool",

@@ -116,7 +116,7 @@ class DslParseError(DslError):
 
 
 class ValidationFailed(DslError):  # noqa: N818 - the reference's name (spec/graph.md 2.1)
-    """Validation refused the workflow; ``report`` holds every diagnostic, ``source`` names the file."""
+    """Validation refused the workflow ``source``; ``report`` holds every diagnostic."""
 
     code = "validation_failed"
 

@@ -1,4 +1,4 @@
-"""A reader of the history sees exactly the events that the workflow emitted: ids, order and times."""
+"""A reader of the history sees exactly what the workflow emitted: ids, order and times."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from temporalio.service import RPCError
 
 from tests.workflows.bench import Bench, read
 from tests.workflows.drawing import (
@@ -27,8 +28,6 @@ from tests.workflows.drawing import (
     text,
 )
 from tests.workflows.recording import Recording
-from temporalio.service import RPCError
-
 from xworkflow.client.status import Failed, Stopped
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import ResourceQuota

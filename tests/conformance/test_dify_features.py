@@ -152,7 +152,9 @@ def python(code: str, outputs: Mapping[str, Any], **variables: str) -> Node:
         "code_language": "python3",
         "code": code,
         "outputs": outputs,
-        "variables": [{"variable": k, "value_selector": v.split(".")} for k, v in variables.items()],
+        "variables": [
+            {"variable": k, "value_selector": v.split(".")} for k, v in variables.items()
+        ],
     }
 
 
@@ -259,7 +261,10 @@ async def test_the_old_flat_form_of_if_else_is_one_case(place: Place) -> None:
         "id": "if",
         "type": "if-else",
         "logical_operator": "or",
-        "conditions": [condition("sys.query", "start with", "a"), condition("sys.query", "is", "b")],
+        "conditions": [
+            condition("sys.query", "start with", "a"),
+            condition("sys.query", "is", "b"),
+        ],
     }
     assert await place.outputs(decided(node), Given(query="b")) == {"word": "yes"}
     assert await place.outputs(decided(node), Given(query="c")) == {"word": "no"}
@@ -532,6 +537,28 @@ async def test_a_file_gives_its_attributes_to_whoever_names_them(place: Place) -
     )  # fmt: skip
     outputs = await place.outputs(drawing, Given(inputs={"doc": PDF}))
     assert outputs == {"text": "b.pdf document .pdf", "url": "http://h/b.pdf"}
+
+
+@in_module_loop
+async def test_what_an_editor_leaves_behind_does_not_stop_a_run(place: Place) -> None:
+    unfilled = {"variable": "", "value_selector": []}
+    lines = template("t", "{{ q }}{{ gone }}", q="sys.query", gone="deleted.text")
+    lines["variables"].append(unfilled)
+    model_never_set = model(
+        [{"role": "user", "text": "{{#deleted.text#}}x"}],
+        memory=None,
+        vision=None,
+        context={"enabled": False, "variable_selector": []},
+    )
+    drawing = Drawing(
+        (lines, model_never_set),
+        {"text": "t.output", "gone": "deleted.text"},
+        variables=({"variable": "a", "type": "select", "label": None, "required": None,
+                    "max_length": "", "options": [1, 2], "default": ""},),
+        edges="start>t t>llm llm>end deleted>t llm:source>deleted",
+    )  # fmt: skip
+    outputs = await place.outputs(drawing, Given(query="q", inputs={"a": "2"}))
+    assert outputs == {"text": "qNone", "gone": None}
 
 
 @in_module_loop

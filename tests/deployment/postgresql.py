@@ -73,10 +73,8 @@ def _run(command: Sequence[str | Path], owner: pwd.struct_passwd | None, log: An
 @contextmanager
 def _child(
     command: Sequence[str | Path], owner: pwd.struct_passwd | None, log: Any
-) -> Generator[subprocess.Popen[bytes]]:
-    child: subprocess.Popen[bytes] = subprocess.Popen(
-        command, cwd="/", stdout=log, stderr=log, **_as(owner)
-    )
+) -> Generator[subprocess.Popen[str]]:
+    child = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **_as(owner))
     try:
         yield child
     finally:
@@ -87,7 +85,7 @@ def _child(
             child.kill()
 
 
-def _wait_ready(programs: Path, port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_ready(programs: Path, port: int, child: subprocess.Popen[str], log: Path) -> None:
     deadline = time.monotonic() + START_SECS
     ask = [programs / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
     while subprocess.run(ask, check=False).returncode != 0:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +25,7 @@ from temporalio.service import RPCError
 
 from tests.deployment.postgresql import USER
 from xworkflow.embedded.cache import binary_dir
-from xworkflow.embedded.dev_server import HOST, NAMESPACE, RETENTION, answers, free_port
+from xworkflow.embedded.dev_server import HOST, NAMESPACE, RETENTION, answers
 
 COMPOSE: dict[str, Any] = yaml.safe_load(
     (Path(__file__).resolve().parents[2] / "docker-compose.yml").read_text()
@@ -61,7 +63,7 @@ def make_tables(programs: Programs, port: int) -> None:
 @contextmanager
 def temporal_cluster(programs: Programs, postgresql_port: int, folder: Path) -> Generator[str]:
     """The address of a server with its namespace; the tables are there."""
-    port = free_port()
+    port = _port()
     (folder / "config").mkdir()
     (folder / "dynamic.yaml").write_text(COMPOSE["configs"]["temporal"]["content"])
     configuration = _configuration(port, postgresql_port, folder / "dynamic.yaml")
@@ -107,6 +109,15 @@ async def _register(address: str) -> bool:
     return True
 
 
+def _port() -> int:
+    """A free port below 32768: the server keeps its ports in a smallint column of PostgreSQL."""
+    while True:
+        port = random.randrange(20_000, 32_768)  # noqa: S311 - a port is no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+
+
 def _configuration(port: int, postgresql_port: int, dynamic: Path) -> dict[str, Any]:
     shards = int(COMPOSE["services"]["temporal"]["environment"]["NUM_HISTORY_SHARDS"])
     return {
@@ -123,7 +134,7 @@ def _configuration(port: int, postgresql_port: int, dynamic: Path) -> dict[str, 
         "global": {"membership": {"maxJoinDuration": "30s", "broadcastAddress": HOST}},
         "services": {
             "frontend": _service(port),
-            **{name: _service(free_port()) for name in ("history", "matching", "worker")},
+            **{name: _service(_port()) for name in ("history", "matching", "worker")},
         },
         "clusterMetadata": {
             "enableGlobalNamespace": False,
@@ -163,5 +174,5 @@ def _store(database: str, port: int) -> dict[str, Any]:
 
 def _service(port: int) -> dict[str, Any]:
     return {
-        "rpc": {"grpcPort": port, "membershipPort": free_port(), "bindOnLocalHost": True},
+        "rpc": {"grpcPort": port, "membershipPort": _port(), "bindOnLocalHost": True},
     }

@@ -136,4 +136,4 @@ async def test_conformance_cases_pass_on_it(cluster: str, shared: Path) -> None:
     folders = [folder for pattern in CASES for folder in sorted(cases.glob(pattern))]
     assert len(folders) == len(CASES)
     verdicts = await run_folders(folders, client)
-    assert [v.status for v in verdicts] == ["passed"] * len(CASES), verdicts
+    assert [v.outcome for v in verdicts] == ["passed"] * len(CASES), verdicts

@@ -1,5 +1,8 @@
-"""Facts that nobody waits for change nothing, not even the run's clock: a reader of the history sees
-some that the workflow never does (an activity that ends although it was cancelled)."""
+"""Facts that nobody waits for change nothing, not even the run's clock.
+
+A reader of the history sees some that the workflow never does: an activity that ends although it
+was cancelled.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.drawing import chain, code, end, handler, http, start
-from xworkflow.domain.commands import CancelHandler
+from xworkflow.domain.commands import CancelHandler, Emit
 from xworkflow.domain.facts import (
     AbortRequested,
     Fact,
@@ -76,7 +79,7 @@ def test_a_stop_before_the_start_is_a_stop() -> None:
     plan = compile_schema(schema, NodeRegistry.builtin()).plan
     state = initial_state(plan, pool=VariablePool(), config=EngineConfig(), id_base="r")
     state, commands = decide(plan, state, AbortRequested(20, "enough"))
-    emitted = [c.event.type for c in commands if hasattr(c, "event")]  # pyright: ignore
+    emitted = [command.event.type for command in commands if isinstance(command, Emit)]
     assert emitted == ["graph_run_started", "graph_run_aborted"]
     assert state.phase == "finished"
     assert state.failure is not None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -101,9 +101,9 @@ def test_a_command_shows_its_spans_on_standard_error(at_server: Command) -> None
     assert span["resource"]["attributes"]["service.name"] == "xworkflow"
 
 
-def _objects(text: str) -> list[dict[str, object]]:
+def _objects(text: str) -> list[dict[str, Any]]:
     """The JSON objects that stand in a text one after another."""
-    decoder, found = json.JSONDecoder(), list[dict[str, object]]()
+    decoder, found = json.JSONDecoder(), list[dict[str, Any]]()
     while text.strip():
         value, end = decoder.raw_decode(text.lstrip())
         found.append(value)

@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
 from temporalio.worker import Replayer
 
 from tests.workflows.bench import Bench, history
@@ -150,12 +151,12 @@ async def test_a_traced_run_replays_with_and_without_telemetry_and_sends_nothing
     spans.clear()
     temporal = traced_bench.client.get_workflow_handle(handle.execution_id)
     recorded = await temporal.fetch_history()
-    for plugins in ([], traced_bench.client.config()["plugins"]):
+    for plugins in ([], [OpenTelemetryPlugin()]):
         replayer = Replayer(
             workflows=[GraphWorkflow],
             workflow_runner=workflow_runner(sandboxed=True),
             data_converter=traced_bench.client.data_converter,
-            plugins=list(plugins),
+            plugins=plugins,
         )
         await replayer.replay_workflow(recorded)
     assert spans.get_finished_spans() == ()

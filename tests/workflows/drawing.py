@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from xworkflow.domain.schema import (
@@ -16,7 +17,10 @@ from xworkflow.domain.schema import (
 )
 
 PLUS_ONE = "function main({ n }) { return { n: n + 1 } }"
-SPIN = "function main({ n }) { const end = Date.now() + 1300; while (Date.now() < end) {} return { n } }"
+SPIN = (
+    "function main({ n }) {"
+    " const end = Date.now() + 1300; while (Date.now() < end) {} return { n } }"
+)
 SPIN_FOR_EVER = "function main() { while (true) {} }"
 
 
@@ -53,16 +57,16 @@ def code(id_: str, of: str = "start.n", *, script: str = PLUS_ONE, **parts: Any)
     return node(id_, "code", code=script, variables=[_bound("n", of)], **parts)
 
 
-def text(id_: str, template: str, **parts: Any) -> NodeSpec:
-    """A template over ``v``; pass ``of="node.variable"`` to bind it."""
-    of = parts.pop("of", None)
+def text(id_: str, template: str, of: str | None = None, **parts: Any) -> NodeSpec:
+    """A template over ``v``, which is bound to ``of``."""
     variables = [] if of is None else [_bound("v", of)]
     return node(id_, "template-transform", template=template, variables=variables, **parts)
 
 
 def http(id_: str, url: str, **parts: Any) -> NodeSpec:
     """A GET request."""
-    return node(id_, "http-request", **({"method": "GET", "url": url} | parts))
+    data: dict[str, Any] = {"method": "GET", "url": url, **parts}
+    return node(id_, "http-request", **data)
 
 
 def choice(id_: str, of: str, equals: str, case: str = "yes") -> NodeSpec:
@@ -94,7 +98,7 @@ def edges(*drawn: str) -> tuple[EdgeSpec, ...]:
 
 
 def chained(nodes: Sequence[NodeSpec]) -> tuple[EdgeSpec, ...]:
-    return edges(*(f"{a.id} > {b.id}" for a, b in zip(nodes, nodes[1:], strict=False)))
+    return edges(*(f"{a.id} > {b.id}" for a, b in pairwise(nodes)))
 
 
 def chain(name: str, *nodes: NodeSpec, handler: ErrorHandler | None = None) -> WorkflowSchema:

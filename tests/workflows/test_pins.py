@@ -9,6 +9,7 @@ import pytest
 
 from tests.workflows.bench import Bench, history, kind, kinds
 from tests.workflows.drawing import (
+    SPIN,
     chain,
     choice,
     code,
@@ -33,7 +34,9 @@ EMPTY_RUN = [
     "workflow_task_completed",
     "workflow_execution_completed",
 ]
-AN_ACTIVITY = Counter({f"activity_task_{part}": 1 for part in ("scheduled", "started", "completed")})
+AN_ACTIVITY = Counter(
+    {f"activity_task_{part}": 1 for part in ("scheduled", "started", "completed")}
+)
 A_TASK = Counter({f"workflow_task_{part}": 1 for part in ("scheduled", "started", "completed")})
 A_TIMER = Counter({"timer_started": 1, "timer_fired": 1})
 
@@ -160,7 +163,6 @@ async def test_a_group_may_show_every_node_that_works_as_an_activity(
 
 async def test_what_a_region_cannot_finish_in_its_slice_is_one_activity(bench: Bench) -> None:
     """A script of more than 0.8 s: a marker for the region that gave it up, then an activity."""
-    spin = "function main({ n }) { const e = Date.now() + 1200; while (Date.now() < e) {} return { n } }"
-    schema = chain("long", start("n"), code("c", script=spin), end(n="c.n"))
+    schema = chain("long", start("n"), code("c", script=SPIN), end(n="c.n"))
     expected = Counter(marker_recorded=1) + AN_ACTIVITY + A_TASK
     assert await _kinds(bench, schema) == expected

@@ -21,7 +21,6 @@ from tests.workflows.drawing import (
     start,
 )
 from xworkflow.client.handle import WorkflowHandle
-
 from xworkflow.client.status import Completed, Failed, FailedWithRecovery, Stopped
 from xworkflow.domain.schema import NodeSpec, WorkflowSchema
 from xworkflow.errors import InputError
@@ -121,9 +120,7 @@ async def test_a_stopped_run_still_runs_its_error_handler(bench: Bench, web: Moc
     ]
 
 
-async def test_a_failed_run_is_stopped_in_its_error_handler(
-    bench: Bench, web: MockServer
-) -> None:
+async def test_a_failed_run_is_stopped_in_its_error_handler(bench: Bench, web: MockServer) -> None:
     """The run has failed already, and ends with that failure."""
     body = handler("recover", start(), http("slow", f"{web.url}/slow"), end())
     broken = http("h", f"{web.url}/broken", fail_on_error_status=True)
@@ -142,7 +139,9 @@ async def test_a_failed_run_is_stopped_in_its_error_handler(
     assert isinstance(status, Failed)
     assert status.node_id == "h"
     assert await child.wait() == Stopped("cancelled")
-    assert (await read(handle))[-1].data == {"error": "Sub-graph execution failed: it was cancelled"}
+    assert (await read(handle))[-1].data == {
+        "error": "Sub-graph execution failed: it was cancelled"
+    }
 
 
 async def _until_child(child: WorkflowHandle) -> None:

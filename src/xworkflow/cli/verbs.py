@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typer
 
-from xworkflow.cli import compile, dev, run, runs, test, validate, worker
+from xworkflow.cli import compile as compile_
+from xworkflow.cli import dev, run, runs, test, validate, worker
 
 _done: set[int] = set()
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
         return
     _done.add(id(app))
     run.register(app)
-    compile.register(app)
+    compile_.register(app)
     validate.register(app)
     test.register(app)
     runs.register(app)

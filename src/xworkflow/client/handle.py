@@ -1,4 +1,4 @@
-"""``WorkflowHandle``: one run, from outside. Any number of handles, in any process, see the same."""
+"""``WorkflowHandle``: one run, from outside. All handles of it, in any process, see the same."""
 
 from __future__ import annotations
 

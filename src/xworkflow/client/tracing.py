@@ -14,7 +14,7 @@ from xworkflow.telemetry import spans
 
 @contextmanager
 def traced_start(client: Client, run: RunInput, execution_id: str) -> Generator[RunInput]:
-    """What to start: where the client traces, under a span, and so that inline nodes have theirs."""
+    """What to start; where the client traces, under a span, and telling inline nodes of it."""
     if not traces(client):
         yield run
         return

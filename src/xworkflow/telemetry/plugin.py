@@ -1,8 +1,8 @@
 """OpenTelemetry through the SDK's own plugin, configured by the usual ``OTEL_*`` variables.
 
 Off by default, and then nothing of OpenTelemetry is imported. ``OTEL_TRACES_EXPORTER`` (``otlp``,
-``console``, or both) or an OTLP endpoint turns it on; samplers, resources, endpoints and headers are
-read by OpenTelemetry itself. A worker gets the plugins of its client.
+``console``, or both) or an OTLP endpoint turns it on; samplers, resources, endpoints and headers
+are read by OpenTelemetry itself. A worker gets the plugins of its client.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def _provide(exporters: tuple[str, ...], environ: Mapping[str, str]) -> None:
         return
     if not isinstance(present, trace.ProxyTracerProvider):
         raise MisuseError(
-            "this process has an OpenTelemetry tracer provider that is not safe in replays: make it "
-            "with temporalio.contrib.opentelemetry.create_tracer_provider, or unset "
+            "this process has an OpenTelemetry tracer provider that is not safe in replays: make "
+            "it with temporalio.contrib.opentelemetry.create_tracer_provider, or unset "
             "OTEL_TRACES_EXPORTER"
         )
     processors = [_processor(name, environ) for name in exporters]

@@ -52,7 +52,8 @@ def _memory(raw: Object) -> Object:
     memory = {key: item for key, item in raw.items() if key != "window"}
     window = raw.get("window")
     if isinstance(window, dict) and cast("Object", window).get("enabled") is True:
-        memory["window_size"] = cast("Object", window).get("size")
+        # an emptied field of the editor is an empty text: no limit
+        memory["window_size"] = cast("Object", window).get("size") or None
     return {"enabled": True, **memory}
 
 

@@ -44,6 +44,8 @@ _DRAWING: Final = frozenset(
     }
 )
 """Keys of ``data`` that only the editor needs."""
+_SETTINGS: Final = frozenset({"max_length", "required", "options", "label"})
+"""Of a start variable; its default may well be an empty text."""
 _OPERATIONS: Final = MappingProxyType(
     {
         "overwrite": "over-write",
@@ -106,17 +108,54 @@ def _parent(node: Object, data: Object) -> str | None:
 
 
 def _core(data: Object) -> Object:
-    return {k: v for k, v in data.items() if k not in _LIFTED and k not in _DRAWING}
+    """What the node's type reads; null is how exports write what was never set."""
+    unread = _LIFTED | _DRAWING
+    return {k: v for k, v in data.items() if k not in unread and v is not None}
 
 
 def _unchanged(data: Object) -> Object:
     return data
 
 
+def _start(data: Object) -> Object:
+    """A field's emptied settings are exported as empty texts; options may be bare numbers."""
+    if "variables" in data:
+        data["variables"] = _each(data["variables"], _variable)
+    return data
+
+
+def _variable(variable: Object) -> Object:
+    kept = {k: v for k, v in variable.items() if v is not None and (v != "" or k not in _SETTINGS)}
+    options = kept.get("options")
+    if isinstance(options, list):
+        kept["options"] = [display(option) for option in cast("list[Any]", options)]
+    return kept
+
+
 def _code(data: Object) -> Object:
     if "code_language" in data:
         data["language"] = data.pop("code_language")
+    return _bound(data, "variables")
+
+
+def _template(data: Object) -> Object:
+    return _bound(data, "variables")
+
+
+def _end(data: Object) -> Object:
+    return _bound(data, "outputs")
+
+
+def _bound(data: Object, key: str) -> Object:
+    """Lines of the editor's table that were never filled in bind nothing."""
+    lines = data.get(key)
+    if isinstance(lines, list):
+        data[key] = [line for line in cast("list[Any]", lines) if not _is_unfilled(line)]
     return data
+
+
+def _is_unfilled(line: JsonValue) -> bool:
+    return isinstance(line, dict) and cast("Object", line).get("value_selector") in ([], "")
 
 
 def _if_else(data: Object) -> Object:
@@ -189,7 +228,10 @@ def _each(items: JsonValue, convert: Conversion) -> JsonValue:
 
 _CONVERSIONS: Final[Mapping[str, Conversion]] = MappingProxyType(
     {
+        "start": _start,
+        "end": _end,
         "code": _code,
+        "template-transform": _template,
         "http-request": http_request,
         "if-else": _if_else,
         "list-operator": list_operator,

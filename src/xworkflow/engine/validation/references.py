@@ -28,19 +28,23 @@ def check_references(
 def _check_root(
     subject: Subject, node_id: str, field: str, selector: Selector
 ) -> Iterator[Diagnostic]:
-    """A value can be there only if its node may have run before, on some way (2.2, E403)."""
+    """A value can be there only if its node may have run before, on some way (2.2, E403).
+
+    Dify takes what cannot be there for null, and its exports keep selectors of nodes long gone.
+    """
     root, named = selector[0], show(selector)
     if root in RESERVED:
         return
+    lenient = subject.dialect == "dify"
     if root not in subject.by_id:
         text = f"'{named}' starts at '{root}', which is no node and no namespace"
-        yield finding("E402", text, node=node_id, field=field)
+        yield finding("W401" if lenient else "E402", text, node=node_id, field=field)
     elif subject.reachable is not None and root not in subject.reachable:
         text = f"'{named}' reads the node '{root}', which never runs: the value will be null"
         yield finding("W401", text, node=node_id, field=field)
     elif root == node_id or not subject.runs_before(root, node_id):
         text = f"'{named}' reads the node '{root}', which does not run before '{node_id}'"
-        yield finding("E403", text, node=node_id, field=field)
+        yield finding("W401" if lenient else "E403", text, node=node_id, field=field)
 
 
 def _check_text(subject: Subject, node: AnyNode, field: str, text: str) -> Iterator[Diagnostic]:
