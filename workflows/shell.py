@@ -23,9 +23,9 @@ from temporalio.exceptions import (
     CancelledError,
     ChildWorkflowError,
     TerminatedError,
-    TimeoutError,
     WorkflowAlreadyStartedError,
 )
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from xworkflow.domain.commands import (
     CancelHandler,
@@ -386,7 +386,7 @@ class Shell:
 _CHILD_ENDS: dict[type[BaseException], ChildEnd] = {
     CancelledError: ChildEnd.CANCELLED,
     TerminatedError: ChildEnd.TERMINATED,
-    TimeoutError: ChildEnd.TIMED_OUT,
+    TemporalTimeoutError: ChildEnd.TIMED_OUT,
     WorkflowAlreadyStartedError: ChildEnd.NOT_STARTED,
 }
 
@@ -414,10 +414,9 @@ def _report_of(done: asyncio.Future[NodeReport], at: int) -> NodeReport:
     if error is None:
         return done.result()
     cause = error.cause if isinstance(error, ActivityError) else error
-    return lost_attempt(at, cause, timed_out=isinstance(cause, TimeoutError))
+    return lost_attempt(at, cause, timed_out=isinstance(cause, TemporalTimeoutError))
 
 
 def _started_at() -> int:
     """When the first workflow task began: a wait for the first worker is no activity of the run."""
     return (workflow.info().start_time - _EPOCH) // timedelta(milliseconds=1)
-

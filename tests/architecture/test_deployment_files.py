@@ -24,7 +24,7 @@ WORKER = SERVICES["worker"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TEMPORALS_OWN = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
 """What the SDK's environment configuration reads; the code asks for it as a whole."""
-_OURS = re.compile(r"(XWORKFLOW|OPENAI|TEMPORAL|XDG)_[A-Z_]+")
+_OURS = re.compile(r"(XWORKFLOW|OPENAI|OTEL|TEMPORAL|XDG)_[A-Z_]+")
 
 
 def sources() -> Iterator[Path]:

@@ -141,7 +141,7 @@ async def place(temporal_server: str) -> AsyncIterator[Place]:
 
 
 def model(prompt: Any, **others: Any) -> Node:
-    drawn = {"provider": "langgenius/openai/openai", "name": "m", "completion_params": {}}
+    drawn: Node = {"provider": "langgenius/openai/openai", "name": "m", "completion_params": {}}
     return {"id": "llm", "type": "llm", "model": drawn, "prompt_template": prompt, **others}
 
 
@@ -434,7 +434,7 @@ async def test_code_gives_its_declared_outputs_and_nothing_else(place: Place) ->
 
 @in_module_loop
 async def test_javascript_takes_its_variables_as_one_object(place: Place) -> None:
-    node = {
+    node: Node = {
         **python("function main({a, b}) {\n  return { result: a + b }\n}", {}, a="sys.query"),
         "code_language": "javascript",
         "outputs": {"result": {"type": "string", "children": None}},
@@ -453,12 +453,12 @@ async def test_javascript_takes_its_variables_as_one_object(place: Place) -> Non
 async def test_a_failure_takes_its_own_branch_with_what_went_wrong(place: Place) -> None:
     code = "def main():\n    raise ValueError('too bad')\n"
     node = {**python(code, {"x": {"type": "string"}}), "error_strategy": "fail-branch"}
+    told = template("bad", "{{ m }} ({{ t }})", m="code.error_message", t="code.error_type")
     drawing = Drawing(
-        (node, template("good", "good"), template("bad", "{{ m }} ({{ t }})", m="code.error_message",
-                                                  t="code.error_type")),
+        (node, template("good", "good"), told),
         {"good": "good.output", "bad": "bad.output"},
         edges="start>code code:success-branch>good code:fail-branch>bad good>end bad>end",
-    )  # fmt: skip
+    )
     status = await place.run(drawing, Given())
     assert isinstance(status, Completed)
     assert status.exceptions == 1
@@ -541,7 +541,7 @@ async def test_a_file_gives_its_attributes_to_whoever_names_them(place: Place) -
 
 @in_module_loop
 async def test_what_an_editor_leaves_behind_does_not_stop_a_run(place: Place) -> None:
-    unfilled = {"variable": "", "value_selector": []}
+    unfilled: Node = {"variable": "", "value_selector": []}
     lines = template("t", "{{ q }}{{ gone }}", q="sys.query", gone="deleted.text")
     lines["variables"].append(unfilled)
     model_never_set = model(

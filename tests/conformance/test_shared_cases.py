@@ -1,4 +1,5 @@
-"""The catalogue's cases (spec/graph.md 10), on a real Temporal server, as ``xworkflow test`` runs them."""
+"""The catalogue's cases (spec/graph.md 10), on a real Temporal server, as ``xworkflow test`` runs
+them."""
 
 from __future__ import annotations
 

@@ -144,7 +144,9 @@ SHAPES: dict[str, Shape] = {
         )
     ),
     "cancelled": Shape(
-        lambda url: chain("cancelled", start("n"), http("call", f"{url}/slow"), end(out="call.body")),
+        lambda url: chain(
+            "cancelled", start("n"), http("call", f"{url}/slow"), end(out="call.body")
+        ),
         stop_at="call",
     ),
     "continued_as_new": Shape(

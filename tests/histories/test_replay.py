@@ -63,7 +63,9 @@ def test_every_shape_has_a_history_and_none_names_a_machine() -> None:
 async def test_a_changed_order_of_commands_is_caught() -> None:
     """The replayer really compares: a history of another graph's shape is refused."""
     history = recorded(FOLDER / "http.json")
-    scheduled = next(e for e in history.events if e.HasField("activity_task_scheduled_event_attributes"))
+    scheduled = next(
+        e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")
+    )
     scheduled.activity_task_scheduled_event_attributes.activity_type.name = "another-type"
     replayer = Replayer(workflows=[GraphWorkflow], data_converter=pydantic_data_converter)
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):

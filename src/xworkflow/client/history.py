@@ -1,8 +1,8 @@
 """The event log of a run, as a pure function of its history.
 
 A ``HistoryFeed`` takes the events of one history in order and feeds a driver of its own exactly as
-the workflow did: no worker is needed, and closed runs are read like open ones. The order of facts is
-the rule of ``workflows/shell.py``.
+the workflow did: no worker is needed, and closed runs are read like open ones. The order of facts
+is the rule of ``workflows/shell.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The status of a run, as ``WorkflowHandle`` tells it (spec/graph.md 5.6). Temporal's is the source."""
+"""The status of a run, as ``WorkflowHandle`` tells it (spec/graph.md 5.6). Temporal's is the
+source."""
 
 from __future__ import annotations
 

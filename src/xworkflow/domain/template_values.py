@@ -69,7 +69,7 @@ class _View:
     def __len__(self) -> int:
         return len(self._value)
 
-    def __getitem__(self, key: Any) -> JsonValue:
+    def __getitem__(self, key: object) -> JsonValue:
         return view(self._value[key], self._dialect)
 
     def __eq__(self, other: object) -> bool:
@@ -157,7 +157,7 @@ class DifyObject(_ObjectView):
 
 def bare(value: JsonValue) -> JsonValue:
     """The JSON value behind a view; anything else as it is."""
-    return value._value if isinstance(value, _View) else value  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return value._value if isinstance(value, _View) else value  # pyright: ignore[reportPrivateUsage]
 
 
 # minijinja takes for a list what calls itself one; the class's own methods stay out this way

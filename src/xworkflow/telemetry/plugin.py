@@ -7,6 +7,7 @@ are read by OpenTelemetry itself. A worker gets the plugins of its client.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 INSTALL: Final = "pip install 'xworkflow[otel]'"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_OTLP_MODULE: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"  # of the extra
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -109,11 +111,11 @@ def _processor(exporter: str, environ: Mapping[str, str]) -> SpanProcessor:
                 text = f"OTLP over '{protocol}' is not supported: only http/protobuf is"
                 raise InfrastructureError(text)
             try:
-                from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+                exporters = importlib.import_module(_OTLP_MODULE)
             except ImportError:
                 text = f"traces over OTLP need another package: {INSTALL}"
                 raise InfrastructureError(text) from None
-            return BatchSpanProcessor(OTLPSpanExporter())
+            return BatchSpanProcessor(exporters.OTLPSpanExporter())
         case _:
             text = f"OTEL_TRACES_EXPORTER '{exporter}' is not supported: otlp, console and none are"
             raise InfrastructureError(text)

@@ -26,7 +26,12 @@ def test_the_completion_form_is_what_the_user_says() -> None:
 
 @pytest.mark.parametrize(
     ("window", "size"),
-    [({"enabled": True, "size": 5}, 5), ({"enabled": False, "size": 5}, None), (None, None)],
+    [
+        ({"enabled": True, "size": 5}, 5),
+        ({"enabled": True, "size": ""}, None),
+        ({"enabled": False, "size": 5}, None),
+        (None, None),
+    ],
 )
 def test_memory_is_on_whatever_its_window(window: Any, size: int | None) -> None:
     drawn = {"window": window, "query_prompt_template": "q", "role_prefix": {"user": ""}}
