@@ -51,6 +51,8 @@ test: binaries
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-worker.lock pyproject.toml
 
 record-history: binaries
 	@$(BIN)/python -m tests.histories.record $(NAME)

@@ -110,8 +110,8 @@ async def test_the_documented_python_program_runs_without_xworkflow(
     result, state = ended.out.splitlines()
     assert result == "completed {'greeting': 'Ada'}"
     assert state.startswith("{'phase': ")
-    assert ended.err == ""
     # all is done by now; the SDK may still crash the interpreter at its end (sdk-python#300)
+    assert ended.err == "" or "Python runtime state: finalizing" in ended.err
     assert ended.code in {0, -signal.SIGABRT, -signal.SIGSEGV}
 
 
