@@ -319,6 +319,15 @@ LOST = node("lost", "code", code="x")
         one("E502", "headers[0].value", http(headers=[{"key": "a", "value": "{{#x#}}"}])),
         one("E502", "params[0].value", http(params=[{"key": "a", "value": "{{#x#}}"}])),
         one("W502", "url", http(url="http://{{#ghost.host#}}")),
+        one(
+            "W403",
+            "outputs[0].value_selector",
+            graph(
+                node("start", "start", variables=[{"variable": "query"}]),
+                end_reading("start", "qeury"),
+                edges=[edge("start", "end")],
+            ),
+        ),
     ],
 )
 def test_a_faulty_workflow_yields_exactly_its_diagnostic(

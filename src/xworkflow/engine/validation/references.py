@@ -1,4 +1,4 @@
-"""Whether what a node reads can be there when it runs. E402, E403, E502, W401, W502, and E217."""
+"""Whether what a node reads can be there when it runs. E217, E402, E403, E502, W401, W403, W502."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.placeholders import bad_references, references
 from xworkflow.domain.selectors import RESERVED, SCOPE, Selector, SelectorError, check_depth, show
+from xworkflow.engine.validation.near_miss import did_you_mean
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.base import AnyNode, AnyNodeType
 
@@ -21,6 +22,7 @@ def check_references(
             yield finding("E217", f"{field}: {error}", node=node.id, field=field)
             continue
         yield from _check_root(subject, node.id, field, selector)
+        yield from _check_input(subject, node.id, field, selector)
     for field, text in node_type.texts(node):
         yield from _check_text(subject, node, field, text)
 
@@ -37,7 +39,8 @@ def _check_root(
         return
     lenient = subject.dialect == "dify"
     if root not in subject.by_id:
-        text = f"'{named}' starts at '{root}', which is no node and no namespace"
+        hint = did_you_mean(root, subject.roots)
+        text = f"'{named}' starts at '{root}', which is no node and no namespace{hint}"
         yield finding("W401" if lenient else "E402", text, node=node_id, field=field)
     elif subject.reachable is not None and root not in subject.reachable:
         text = f"'{named}' reads the node '{root}', which never runs: the value will be null"
@@ -45,6 +48,19 @@ def _check_root(
     elif root == node_id or not subject.runs_before(root, node_id):
         text = f"'{named}' reads the node '{root}', which does not run before '{node_id}'"
         yield finding("W401" if lenient else "E403", text, node=node_id, field=field)
+
+
+def _check_input(
+    subject: Subject, node_id: str, field: str, selector: Selector
+) -> Iterator[Diagnostic]:
+    """Inputs need not be declared (1.6), but one that is nearly declared is a slip."""
+    root, variable = selector[0], selector[1]
+    if root != subject.root or variable in subject.inputs:
+        return
+    hint = did_you_mean(variable, subject.inputs)
+    if hint:
+        text = f"the start node declares no variable '{variable}'{hint}"
+        yield finding("W403", text, node=node_id, field=field)
 
 
 def _check_text(subject: Subject, node: AnyNode, field: str, text: str) -> Iterator[Diagnostic]:
@@ -55,5 +71,7 @@ def _check_text(subject: Subject, node: AnyNode, field: str, text: str) -> Itera
         root = selector[0]
         # one part alone has no node to name: E502
         if root != SCOPE and root not in RESERVED and root not in subject.by_id:
-            message = f"'{show(selector)}' starts at '{root}', which is no node and no namespace"
+            hint = did_you_mean(root, subject.roots)
+            start = f"'{show(selector)}' starts at '{root}'"
+            message = f"{start}, which is no node and no namespace{hint}"
             yield finding("W502", message, node=node.id, field=field)

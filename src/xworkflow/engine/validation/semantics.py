@@ -5,13 +5,14 @@ E201 to E304, E501, W201, W301.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES
 from xworkflow.domain.schema import NodeSpec
+from xworkflow.engine.validation.near_miss import nearest
 from xworkflow.engine.validation.references import check_references
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.base import AnyNode, AnyNodeType, Node
@@ -26,7 +27,7 @@ def check_semantics(subject: Subject) -> Iterator[Diagnostic]:
         try:
             data = node_type.data_model.model_validate(spec.data)
         except ValidationError as error:
-            yield from _unreadable(spec, node_type.unreadable, error)
+            yield from _unreadable(spec, node_type, error)
             continue
         node = Node(spec.id, spec.type, spec.title, data, subject.dialect)
         yield from node_type.check(node)
@@ -34,12 +35,23 @@ def check_semantics(subject: Subject) -> Iterator[Diagnostic]:
         yield from _check_handles(subject, spec, node, node_type)
 
 
-def _unreadable(spec: NodeSpec, code: str, error: ValidationError) -> Iterator[Diagnostic]:
+def _unreadable(
+    spec: NodeSpec, node_type: AnyNodeType, error: ValidationError
+) -> Iterator[Diagnostic]:
+    strange = spec.data.keys() - node_type.data_model.model_fields.keys()
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         field = field_path(problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         text = f"{field}: {message}" if field else message
-        yield finding(code, text, node=spec.id, field=field or "data")
+        if problem["type"] == "missing":
+            text += _misspelt(field, strange)
+        yield finding(node_type.unreadable, text, node=spec.id, field=field or "data")
+
+
+def _misspelt(field: str, strange: Iterable[str]) -> str:
+    """A key that the type does not know may be the one that is missing."""
+    near = nearest(field, strange)
+    return f"; was '{near}' meant to be '{field}'?" if near else ""
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

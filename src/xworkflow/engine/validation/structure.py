@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.schema import NodeSpec
+from xworkflow.engine.validation.near_miss import did_you_mean
 from xworkflow.engine.validation.subject import OUTPUT_TYPES, Subject
 from xworkflow.nodes.unsupported import ENTRY_TYPES, missing_provider
 
@@ -57,7 +58,9 @@ def _check_type(node: NodeSpec, subject: Subject) -> Iterator[Diagnostic]:
         return
     provider = missing_provider(node.type)
     if provider is None:
-        yield finding("E009", f"unknown node type '{node.type}'", node=node.id, field="type")
+        hint = did_you_mean(node.type, subject.type_names)
+        text = f"unknown node type '{node.type}'{hint}"
+        yield finding("E009", text, node=node.id, field="type")
         return
     text = f"node type '{node.type}' is not supported here; what would provide it: {provider}"
     yield finding("E050", text, node=node.id, field="type")

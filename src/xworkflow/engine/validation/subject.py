@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
+from pydantic import ValidationError
+
 from xworkflow.domain.diagnostics import Diagnostic
 from xworkflow.domain.schema import EdgeSpec, NodeSpec, WorkflowSchema
-from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.selectors import RESERVED, Dialect
 from xworkflow.nodes.base import AnyNodeType
 from xworkflow.nodes.registry import NodeRegistry
+from xworkflow.nodes.start import start_variables
+from xworkflow.nodes.unsupported import UNSUPPORTED
 
 OUTPUT_TYPES = ("end", "answer")
 
@@ -95,6 +99,24 @@ class Subject:
     def known(self, name: str) -> bool:
         """Whether a top-level node may have this type."""
         return name in self._names
+
+    @cached_property
+    def type_names(self) -> frozenset[str]:
+        """Every type that a file may name, supported or not."""
+        return self._names | UNSUPPORTED.keys() | self.foreign
+
+    @cached_property
+    def roots(self) -> frozenset[str]:
+        """What a selector may start with: nodes and namespaces."""
+        return RESERVED | self.by_id.keys()
+
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """The variables that the start node declares; none when it cannot be read (E217)."""
+        try:
+            return frozenset(variable.variable for variable in start_variables(self.schema))
+        except ValidationError:
+            return frozenset()
 
     def type_of(self, node: NodeSpec) -> AnyNodeType | None:
         return self._types.find(node.type) if self.known(node.type) else None
