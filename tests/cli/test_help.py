@@ -16,7 +16,7 @@ from tests.cli.command import Command
 from xworkflow.cli import verbs
 from xworkflow.cli.app import app
 
-VERBS = ["run", "compile", "validate", "test", "runs", "worker", "dev", "compile"]
+VERBS = ["new", "run", "compile", "validate", "test", "runs", "worker", "dev", "compile"]
 
 
 def tree() -> Any:

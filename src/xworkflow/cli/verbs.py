@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from xworkflow.cli import compile as compile_
-from xworkflow.cli import dev, run, runs, test, validate, worker
+from xworkflow.cli import dev, new, run, runs, test, validate, worker
 
 _done: set[int] = set()
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     if id(app) in _done:
         return
     _done.add(id(app))
+    new.register(app)
     run.register(app)
     compile_.register(app)
     validate.register(app)
