@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from temporalio import activity
@@ -46,13 +46,8 @@ class NodeActivities:
                 f"no activity '{activity.info().activity_type}' here", non_retryable=True
             )
         task: NodeTask = activity.payload_converter().from_payload(args[0].payload, NodeTask)
-        beat = asyncio.create_task(_heartbeat())
-        try:
+        with _heartbeats():
             return await in_loop(self._loop, attempt(self._group, task))
-        finally:
-            beat.cancel()
-            with suppress(asyncio.CancelledError):
-                await beat
 
     @activity.defn(name=LOCAL_REGION)
     async def local_region(self, task: RegionTask) -> RegionReport:
@@ -67,7 +62,18 @@ class NodeActivities:
         return await Region(self._group, task, compiled).carry(admission)
 
 
-async def _heartbeat() -> None:
-    while True:
-        await asyncio.sleep(HEARTBEAT_SECS)
+@contextmanager
+def _heartbeats() -> Generator[None]:
+    """Heartbeats at intervals. A timer of the loop and no task: most activities end before it."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        nonlocal timer
         activity.heartbeat()
+        timer = loop.call_later(HEARTBEAT_SECS, beat)
+
+    timer = loop.call_later(HEARTBEAT_SECS, beat)
+    try:
+        yield
+    finally:
+        timer.cancel()

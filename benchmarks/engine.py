@@ -70,6 +70,23 @@ class TenRequests:
 
 
 @workflow.defn
+class ManyRequests:
+    """A number of activities side by side, each of which sends one request."""
+
+    @workflow.run
+    async def run(self, url: str, count: int) -> int:
+        bodies = await asyncio.gather(
+            *(
+                workflow.execute_activity(
+                    "fetch", url, start_to_close_timeout=timedelta(seconds=60)
+                )
+                for _ in range(count)
+            )
+        )
+        return len(bodies)
+
+
+@workflow.defn
 class TenScripts:
     """One local activity that makes ten calls into the pool."""
 
@@ -117,6 +134,17 @@ def chain(name: str, make: Callable[[int], NodeSpec], count: int = 10) -> Workfl
     return WorkflowSchema(name=name, nodes=nodes, edges=edges)
 
 
+def fan(name: str, make: Callable[[int], NodeSpec], count: int) -> WorkflowSchema:
+    """start → ``count`` nodes side by side → end."""
+    start = NodeSpec(id="start", type="start", data={"variables": [{"variable": "value"}]})
+    outputs = [{"variable": "last", "value_selector": ["n0", "body"]}]
+    end = NodeSpec(id="end", type="end", data={"outputs": outputs})
+    middle = [make(i) for i in range(count)]
+    edges = [EdgeSpec(id=f"s{n.id}", source="start", target=n.id) for n in middle]
+    edges += [EdgeSpec(id=f"e{n.id}", source=n.id, target="end") for n in middle]
+    return WorkflowSchema(name=name, nodes=(start, *middle, end), edges=tuple(edges))
+
+
 def before(index: int, variable: str) -> list[str]:
     return ["start", "value"] if index == 0 else [f"n{index - 1}", variable]
 
@@ -150,10 +178,10 @@ def ours(client: Client, schema: WorkflowSchema, value: Any) -> Run:
     return run
 
 
-def theirs(client: Client, name: str, argument: Any) -> Run:
+def theirs(client: Client, name: str, *arguments: Any) -> Run:
     async def run() -> None:
         await client.execute_workflow(
-            name, argument, id=str(uuid.uuid4()), task_queue=QUEUE, task_timeout=TASK_TIMEOUT
+            name, args=arguments, id=str(uuid.uuid4()), task_queue=QUEUE, task_timeout=TASK_TIMEOUT
         )
 
     return run
@@ -214,7 +242,7 @@ async def main(rounds: int, address: str | None) -> None:
             Worker(
                 client,
                 task_queue=QUEUE,
-                workflows=[GraphWorkflow, OneLocalActivity, TenRequests, TenScripts],
+                workflows=[GraphWorkflow, OneLocalActivity, TenRequests, ManyRequests, TenScripts],
                 activities=[*NodeActivities(group).all(), hand.echo, hand.fetch, hand.scripts],
                 workflow_runner=workflow_runner(sandboxed=False),
                 max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -234,6 +262,14 @@ async def measure(client: Client, url: str, rounds: int) -> None:
                   theirs(client, "TenScripts", 1), rounds)  # fmt: skip
     await compare("10 requests / the same 10 activities", 1.1, requests,
                   theirs(client, "TenRequests", url), rounds)  # fmt: skip
+    for count in (10, 50):
+        await compare(
+            f"{count} parallel requests / the same activities",
+            1.1,
+            ours(client, fan("fan", request(url), count), "x"),
+            theirs(client, "ManyRequests", url, count),
+            rounds,
+        )
     await throughput("10 templates, 50 in flight (aim ≥ 100)", templates, 50, 1000)
     await throughput("one local activity by hand, 50 in flight", one, 50, 1000)
     await history(client, "history of 10 templates", chain("templates", template), "x")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from xworkflow.domain.plan import Plan
@@ -19,7 +21,7 @@ NAMES: Final = {
     NodePhase.CANCELLED: "cancelled",
     NodePhase.FAILED: "failed",
 }
-_MARKS: Final = {
+_MARKS: Final[Mapping[int, str]] = {
     NodePhase.PENDING: "·",
     NodePhase.QUEUED: "…",
     NodePhase.RUNNING: "▶",
@@ -30,20 +32,28 @@ _MARKS: Final = {
 }
 
 
-def render(plan: Plan, state: RunState) -> str:
-    """A table of the nodes, those that run first where there are too many to show."""
-    shown = list(plan.nodes)
-    if len(shown) > MAX_ROWS:
-        running = [plan.nodes[int(key)] for key in list(state.running)[:MAX_ROWS]]
-        shown = running or list(plan.nodes[:MAX_ROWS])
-    rows = [
-        f"| {_MARKS[NodePhase(state.nodes[n.index])]} | {_cell(n.title or n.id)} | {n.type} |"
-        for n in shown
-    ]
-    head = f"**{state.phase}** · {state.steps} steps"
-    if len(plan.nodes) > len(shown):
-        head += f" · {len(shown)} of {len(plan.nodes)} nodes shown"
-    return "\n".join((head, "", "| | node | type |", "|---|---|---|", *rows))
+class Details:
+    """The table of one run. What does not change is written once, as it is shown after every
+    batch of facts."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._rows = [f"| {_cell(n.title or n.id)} | {n.type} |" for n in plan.nodes]
+
+    def render(self, state: RunState) -> str:
+        """The table now; where there are too many nodes, those that run."""
+        shown = self._shown(state)
+        head = f"**{state.phase}** · {state.steps} steps"
+        if len(shown) < len(self._rows):
+            head += f" · {len(shown)} of {len(self._rows)} nodes shown"
+        rows = [f"| {_MARKS[state.nodes[i]]} {self._rows[i]}" for i in shown]
+        return "\n".join((head, "", "| | node | type |", "|---|---|---|", *rows))
+
+    def _shown(self, state: RunState) -> Sequence[int]:
+        if len(self._rows) <= MAX_ROWS:
+            return range(len(self._rows))
+        running = [int(key) for key in itertools.islice(state.running, MAX_ROWS)]
+        return running or range(MAX_ROWS)
 
 
 def _cell(text: str) -> str:

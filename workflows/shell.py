@@ -68,8 +68,8 @@ from xworkflow.domain.wire import (
 from xworkflow.engine.compile import CompileError, body_schema
 from xworkflow.engine.driver import Driver, Effect, fact_of
 from xworkflow.engine.start import compiled_of, first_state
-from xworkflow.workflows import details
 from xworkflow.workflows.context import context_of
+from xworkflow.workflows.details import Details
 from xworkflow.workflows.options import (
     LOST_WORKER_RETRY,
     ONCE,
@@ -110,6 +110,7 @@ class Shell:
         self._handler_stopped = False
         self._result: RunResult | None = None
         self._continues = False
+        self._details = Details(self.driver.plan)
         self._trace = RunTrace(run, self._execution_id)
 
     async def carry(self) -> RunResult | None:
@@ -165,7 +166,7 @@ class Shell:
         if self._result is None and self._local and not self._region_runs:
             starts, self._local = tuple(self._local), []
             self._start_region(starts, admit=False)
-        workflow.set_current_details(details.render(self.driver.plan, self.driver.state))
+        workflow.set_current_details(self._details.render(self.driver.state))
 
     def _feed(self, fact: Fact) -> list[Effect]:
         return self.driver.feed(fact)
