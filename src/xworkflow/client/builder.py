@@ -192,6 +192,8 @@ class WorkflowRunnerBuilder:
                     task_timeout=TASK_TIMEOUT,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    # a worker of this very client, if there is one, gets the first task at once
+                    request_eager_start=True,
                     static_summary=self._schema.name or None,
                     search_attributes=await search_attributes(client, run),
                 )
