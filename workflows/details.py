@@ -37,7 +37,6 @@ class Details:
     batch of facts."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
         self._rows = [f"| {_cell(n.title or n.id)} | {n.type} |" for n in plan.nodes]
 
     def render(self, state: RunState) -> str:
