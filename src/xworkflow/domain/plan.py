@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from xworkflow.domain.schema import ErrorHandler, ErrorStrategy, RetryConfig
 from xworkflow.domain.selectors import Dialect, Selector
@@ -24,6 +25,19 @@ class Placement(StrEnum):
     ACTIVITY = "activity"
     CHILD = "child"
     WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """When a gather starts (spec/graph.md 5.4): once so many of its in-edges are taken.
+
+    ``wanted`` None is all of them. ``timeout_ms`` counts from the first arrival at the gather.
+    """
+
+    wanted: int | None = None
+    cancel_remaining: bool = True
+    timeout_ms: int | None = None
+    on_timeout: Literal["proceed_with_available", "fail"] = "proceed_with_available"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,10 @@ class PlanNode:
     error_strategy: ErrorStrategy = field(default_factory=ErrorStrategy)
     retry: RetryConfig | None = None
     timeout_secs: float | None = None
+    join: Join | None = None
+    silent: bool = False
+    streaming: bool = False
+    """Whether what it gives comes in pieces: an llm that streams, or a text that quotes one."""
 
 
 @dataclass(frozen=True, slots=True)

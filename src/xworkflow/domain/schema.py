@@ -79,10 +79,14 @@ class ConversationVariable(_Frozen):
 
 
 class SubGraph(_Frozen):
-    """A body: the error handler's, an iteration's, a loop's. Ids share the outer name space."""
+    """A body: the error handler's, an iteration's, a loop's. Ids share the outer name space.
+
+    ``start`` is the id of the node that a body begins with, where that is no ``start`` node (Dify).
+    """
 
     nodes: tuple[NodeSpec, ...]
     edges: tuple[EdgeSpec, ...]
+    start: str | None = None
 
 
 class ErrorHandler(_Frozen):

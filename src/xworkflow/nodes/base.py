@@ -16,8 +16,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from xworkflow.domain.diagnostics import Diagnostic
-from xworkflow.domain.plan import Placement
+from xworkflow.domain.forms import Form, HumanAnswer
+from xworkflow.domain.plan import Join, Placement
+from xworkflow.domain.pool import Namespace
+from xworkflow.domain.repeats import Repeat, RepeatEnd
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.schema import SubGraph
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import MisuseError
@@ -82,6 +86,8 @@ class NodeType(Generic[D]):
     """Whether its outputs are outputs of the run (end, answer)."""
     reads_all: bool = False
     """Whether the whole pool crosses to it (plugins)."""
+    silent: bool = False
+    """Whether it is only a mark in the drawing: it runs without events, and is no step."""
 
     def place(self, node: Node[D]) -> Placement:
         """Where this node runs; by default where its type runs."""
@@ -102,6 +108,16 @@ class NodeType(Generic[D]):
         """Selectors that the node reads and validation does not check."""
         del node
         return ()
+
+    def join(self, node: Node[D]) -> Join | None:
+        """When it may start, where that is not once all its in-edges are resolved (gather)."""
+        del node
+        return None
+
+    def streams(self, node: Node[D]) -> bool:
+        """Whether its outputs come in pieces (an llm that streams)."""
+        del node
+        return False
 
     def handles(self, node: Node[D]) -> tuple[str, ...] | None:
         """The handles that a branch node may return, the one for all other cases last; or None."""
@@ -135,6 +151,75 @@ class WorkNode(NodeType[D]):
 
         Raises NodeError; cancellation must be let through.
         """
+
+
+class ContainerNode(NodeType[D]):
+    """Repeats a body, in child workflows. Every method is pure: the workflow thread calls them.
+
+    ``open`` → for each item or round ``scope``, the run, ``collect`` or ``fold`` → ``close``.
+    """
+
+    placement = Placement.CHILD
+
+    @abstractmethod
+    def body(self, node: Node[D]) -> SubGraph:
+        """The graph that is repeated."""
+
+    @abstractmethod
+    def open(self, node: Node[D], values: Values) -> Repeat:
+        """What there is to do. Raises NodeError."""
+
+    @abstractmethod
+    def scope(
+        self, node: Node[D], index: int, item: JsonValue, carry: JsonValue
+    ) -> Mapping[str, Namespace]:
+        """What one run of the body sees over the outer pool, by namespace."""
+
+    def collect(self, node: Node[D], outputs: Mapping[str, JsonValue], values: Values) -> JsonValue:
+        """The value of an item: from the outputs of the body's run, or its final pool. Raises
+        NodeError, which fails the item."""
+        del node, values
+        return dict(outputs)
+
+    def goes_on(
+        self, node: Node[D], repeat: Repeat, carry: JsonValue, rounds: int, values: Values
+    ) -> bool:
+        """Of folds: whether another round runs after so many. Raises NodeError."""
+        del node, carry, values
+        return repeat.items is not None and rounds < len(repeat.items)
+
+    def fold(
+        self,
+        node: Node[D],
+        carry: JsonValue,
+        outputs: Mapping[str, JsonValue],
+        values: Values,
+    ) -> JsonValue:
+        """Of folds: the carry after a round. Raises NodeError."""
+        del node, outputs, values
+        return carry
+
+    @abstractmethod
+    def close(self, node: Node[D], repeat: Repeat, end: RepeatEnd) -> NodeRunResult:
+        """The container's own result. Raises NodeError."""
+
+
+class WaitNode(NodeType[D]):
+    """Waits for a person. Every method is pure: the workflow thread calls them."""
+
+    placement = Placement.WAIT
+
+    @abstractmethod
+    def ask(self, node: Node[D], values: Values) -> Form:
+        """The question, with its texts rendered. Raises NodeError."""
+
+    @abstractmethod
+    def answer(self, node: Node[D], form: Form, answer: HumanAnswer) -> NodeRunResult:
+        """What an answer gives. Raises FormRefusedError: then the run keeps waiting."""
+
+    @abstractmethod
+    def timed_out(self, node: Node[D], form: Form) -> NodeRunResult:
+        """What no answer gives. Raises NodeError, which fails the run (spec/graph.md 9.4)."""
 
 
 AnyNode = Node[Any]
