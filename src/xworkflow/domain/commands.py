@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.domain.forms import Form
 from xworkflow.domain.outcome import RunResult
+from xworkflow.domain.repeats import Repeat, RepeatEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +20,59 @@ class StartNode:
     execution_id: str
 
 
+TimerKind = Literal["retry", "input", "join", "limit"]
+"""Before a node's next attempt, for a person, for arrivals at a gather, and the limit of one
+attempt of a container."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Wait before the next attempt; the answer is TimerFired."""
+    """Wait for a node; the answer is TimerFired."""
 
     node: int
     attempt: int
     delay_ms: int
+    kind: TimerKind = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class StartChunk:
+    """Repeat a container's body for ``count`` items from ``start`` on (0 for rounds without items),
+    in a child workflow; the answer is ChunkFinished."""
+
+    node: int
+    attempt: int
+    execution_id: str
+    start: int
+    count: int
+    window: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CancelChunk:
+    """Stop a child workflow; nobody waits for its answer."""
+
+    node: int
+    attempt: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRepeat:
+    """All is repeated: ask the container for its result; NodeSucceeded or NodeFailed."""
+
+    node: int
+    attempt: int
+    repeat: Repeat
+    end: RepeatEnd
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOutInput:
+    """Nobody answered in time: ask the node what that means; the answer is InputTimedOut."""
+
+    node: int
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +116,10 @@ Command: TypeAlias = (
     StartNode
     | StartTimer
     | CancelNode
+    | StartChunk
+    | CancelChunk
+    | CloseRepeat
+    | TimeOutInput
     | StartHandler
     | CancelHandler
     | Emit

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from xworkflow.domain.forms import Form, HumanAnswer
 from xworkflow.domain.plan import PlanNode
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
@@ -104,6 +105,121 @@ def node_run_retry(
         "error": failure.text,
         "retry_index": retry_index,
     }
+
+
+def repeat_started(node: PlanNode, inputs: dict[str, JsonValue]) -> Content:
+    return f"{_family(node)}_started", {
+        "node_id": node.id,
+        "node_title": node.title,
+        "inputs": inputs,
+    }
+
+
+def repeat_next(node_id: str, title: str, family: str, index: int) -> Content:
+    return f"{family}_next", {"node_id": node_id, "node_title": title, "index": index}
+
+
+def repeat_succeeded(node: PlanNode, outputs: dict[str, JsonValue], steps: int) -> Content:
+    return f"{_family(node)}_succeeded", {
+        "node_id": node.id,
+        "node_title": node.title,
+        "outputs": outputs,
+        "steps": steps,
+    }
+
+
+def repeat_failed(node: PlanNode, error: str, steps: int) -> Content:
+    return f"{_family(node)}_failed", {
+        "node_id": node.id,
+        "node_title": node.title,
+        "error": error,
+        "steps": steps,
+    }
+
+
+def family_of(node_type: str) -> str:
+    """``loop`` for loops, ``iteration`` for everything else that repeats a body."""
+    return "loop" if node_type == "loop" else "iteration"
+
+
+def _family(node: PlanNode) -> str:
+    return family_of(node.type)
+
+
+def human_input_requested(
+    node: PlanNode, token: str, form: Form, timeout_at: int | None
+) -> Content:
+    return "human_input_requested", {
+        "node_id": node.id,
+        "node_type": node.type,
+        "node_title": node.title,
+        "resume_token": token,
+        "resume_mode": form.resume_mode,
+        "form_schema": form.form_schema,
+        "prompt_text": form.prompt_text,
+        "timeout_at": timeout_at,
+    }
+
+
+def human_input_received(node: PlanNode, token: str, answer: HumanAnswer | None) -> Content:
+    """``answer`` is None where a timeout supplied the values."""
+    return "human_input_received", {
+        "node_id": node.id,
+        "resume_token": token,
+        "decision": None if answer is None else answer.decision or answer.action,
+        "form_data": {} if answer is None else answer.form_data,
+    }
+
+
+def human_input_timeout(node: PlanNode, token: str, action: str) -> Content:
+    return "human_input_timeout", {
+        "node_id": node.id,
+        "resume_token": token,
+        "timeout_action": action,
+    }
+
+
+def resume_warning(node_id: str | None, diagnostic: str) -> Content:
+    return "resume_warning", {"node_id": node_id, "diagnostic": diagnostic}
+
+
+def workflow_paused(node_id: str | None, prompt: str | None) -> Content:
+    """Without a node it is the whole run that was told to pause."""
+    return "workflow_paused", {"node_id": node_id, "prompt": prompt}
+
+
+def workflow_resumed(node_id: str | None) -> Content:
+    return "workflow_resumed", {"node_id": node_id}
+
+
+def workflow_safe_stopped(interrupted: list[str]) -> Content:
+    return "workflow_safe_stopped", {"interrupted_nodes": interrupted, "checkpoint_saved": True}
+
+
+def checkpoint_resumed(node_id: str, origin: str) -> Content:
+    return "checkpoint_resumed", {"node_id": node_id, "forked_from": origin}
+
+
+def variables_updated(keys: list[str]) -> Content:
+    return "debug_variable_snapshot", {"data": {"updated": keys}}
+
+
+def debug_paused(reason: str, node: PlanNode, phase: str) -> Content:
+    return "debug_paused", {
+        "reason": reason,
+        "node_id": node.id,
+        "node_type": node.type,
+        "node_title": node.title,
+        "phase": phase,
+    }
+
+
+def debug_resumed() -> Content:
+    return "debug_resumed", {}
+
+
+def debug_breakpoint_changed(action: str, node_id: str | None) -> Content:
+    return "debug_breakpoint_changed", {"action": action, "node_id": node_id}
 
 
 def _failed(node: PlanNode, execution_id: str, failure: NodeFailure) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.values import JsonValue
 
-RunStatus = Literal["completed", "failed", "failed_with_recovery", "aborted"]
+RunStatus = Literal["completed", "failed", "failed_with_recovery", "aborted", "safe_stopped"]
 
 ErrorType = Literal["NodeExecutionError", "MaxStepsExceeded", "Timeout", "Aborted", "InternalError"]
 
@@ -40,4 +40,7 @@ class RunResult(BaseModel):
     exceptions: int = 0
     steps: int = 0
     elapsed_ms: int = 0
+    waited_ms: int = 0
+    interrupted: tuple[str, ...] = ()
+    """Of a safe stop: the nodes that were not let end."""
     usage: LlmUsage | None = None

@@ -62,6 +62,8 @@ class PlanNode:
     silent: bool = False
     streaming: bool = False
     """Whether what it gives comes in pieces: an llm that streams, or a text that quotes one."""
+    quick: bool = False
+    """Of a container: whether its body holds nothing but inline and local nodes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from xworkflow.domain.results import LlmUsage, PoolWrite
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue
 
@@ -53,3 +54,124 @@ class RepeatEnd(_Data):
     outcomes: tuple[ItemOutcome, ...] = ()
     carry: JsonValue = None
     rounds: int = 0
+
+
+class ChunkEnd(_Data):
+    """What a chunk brings back from its child workflow.
+
+    ``outcomes`` in the order of its items, ``carry`` and ``rounds`` of a fold. ``error`` ends the
+    container: an item failed where that is not tolerated, or the child was lost. ``writes`` are
+    those of its bodies that outlive them (Dify's rule), ``answer`` the text of their answers.
+    ``waited_ms`` is time in which all of it waited for people.
+    """
+
+    outcomes: tuple[ItemOutcome, ...] = ()
+    carry: JsonValue = None
+    rounds: int = 0
+    error: str | None = None
+    writes: tuple[PoolWrite, ...] = ()
+    answer: str | None = None
+    usage: LlmUsage | None = None
+    exceptions: int = 0
+    waited_ms: int = 0
+    stopped: bool = False
+    """It ended early by a safe stop; nothing of it counts."""
+
+
+class OpenChunk(_Data):
+    """A chunk whose child workflow runs."""
+
+    start: int
+    count: int
+
+
+class Progress(_Data):
+    """Where a container stands: what was given out, and what came back."""
+
+    repeat: Repeat
+    size: int = 1
+    children: int = 1
+    window: int = 1
+    next: int = 0
+    open: tuple[OpenChunk, ...] = ()
+    ended: tuple[tuple[int, ChunkEnd], ...] = ()
+    stopped: bool = False
+    closing: bool = False
+
+    @property
+    def total(self) -> int:
+        """How many items there are; 0 for rounds without items."""
+        return len(self.repeat.items or ())
+
+    def give_out(self) -> tuple[Progress, OpenChunk | None]:
+        """The next chunk, while there is a free place and something left."""
+        if self.stopped or len(self.open) >= self.children or not self._is_left():
+            return self, None
+        count = min(self.size, self.total - self.next)
+        chunk = OpenChunk(start=self.next, count=count)
+        following = self.next + max(count, 1)
+        return self.model_copy(update={"next": following, "open": (*self.open, chunk)}), chunk
+
+    def take(self, start: int, end: ChunkEnd) -> Progress | None:
+        """With a chunk's end; None for one that is not open."""
+        left = tuple(chunk for chunk in self.open if chunk.start != start)
+        if len(left) == len(self.open):
+            return None
+        ended = self.ended if end.stopped else (*self.ended, (start, end))
+        return self.model_copy(
+            update={"open": left, "ended": ended, "stopped": self.stopped or end.stopped}
+        )
+
+    @property
+    def is_over(self) -> bool:
+        return not self.open and not self._is_left() and not self.stopped
+
+    @property
+    def end(self) -> RepeatEnd:
+        """All that came back, in the order of the items."""
+        ends = [end for _, end in sorted(self.ended, key=lambda entry: entry[0])]
+        return RepeatEnd(
+            outcomes=tuple(outcome for end in ends for outcome in end.outcomes),
+            carry=ends[-1].carry if ends else self.repeat.carry,
+            rounds=sum(end.rounds for end in ends),
+        )
+
+    @property
+    def answer(self) -> str | None:
+        """The text of all answers inside, in the order of the items."""
+        ends = [end for _, end in sorted(self.ended, key=lambda entry: entry[0])]
+        texts = [end.answer for end in ends if end.answer is not None]
+        return "".join(texts) if texts else None
+
+    def _is_left(self) -> bool:
+        if self.repeat.items is None:
+            return self.next == 0
+        return self.next < self.total
+
+
+MAX_CHUNKS: Final = 120
+"""Child workflows of one container: each costs its parent up to nine events of its history."""
+QUICK_CHUNK: Final = 250
+"""Items in a chunk whose body is quick; they are carried in one local region, or a few."""
+QUICK_CHILDREN: Final = 2
+
+
+def opened(repeat: Repeat, *, quick: bool) -> Progress:
+    """How a container is cut into chunks.
+
+    A quick body (nothing but inline and local nodes) goes in few large chunks, each with a window
+    of items side by side; a slow one in the smallest that keep the parent's history short, so that
+    a free place always takes the next item.
+    """
+    total, parallelism = len(repeat.items or ()), max(1, repeat.parallelism)
+    if repeat.folds:
+        return Progress(repeat=repeat, size=max(1, total))
+    if quick:
+        children = min(parallelism, QUICK_CHILDREN)
+        fair = -(-total // (4 * children)) if parallelism > 1 else total
+        size = max(-(-total // MAX_CHUNKS), min(QUICK_CHUNK, max(fair, 1)))
+        return Progress(
+            repeat=repeat, size=size, children=children, window=max(1, parallelism // children)
+        )
+    size = max(1, -(-total // MAX_CHUNKS))
+    return Progress(repeat=repeat, size=size, children=parallelism)
