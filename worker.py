@@ -16,7 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from xworkflow.activities.execute_node import NodeActivities
 from xworkflow.domain.wire import task_queue
 from xworkflow.runtime_group.group import RuntimeGroup
-from xworkflow.workflows import GraphWorkflow
+from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
 PASSED_THROUGH = (
     # pure, frozen after import, and the plan cache that all runs share
@@ -66,7 +66,7 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
     return Worker(
         client,
         task_queue=queue or task_queue(group.group_id),
-        workflows=[GraphWorkflow],
+        workflows=[GraphWorkflow, SubGraphWorkflow],
         activities=NodeActivities(group, node_loop).all(),
         workflow_runner=workflow_runner(sandboxed=sandboxed),
         max_cached_workflows=max_cached_workflows,

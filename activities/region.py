@@ -15,12 +15,13 @@ from typing import Final
 
 from xworkflow.activities.attempt import attempt
 from xworkflow.domain.commands import StartNode
-from xworkflow.domain.facts import RunStarted
 from xworkflow.domain.plan import Placement
 from xworkflow.domain.state import load_state
 from xworkflow.domain.wire import Admission, NodeReport, RegionNode, RegionReport, RegionTask
+from xworkflow.engine.carrier import Carrier, LaneEffect, SingleRun
 from xworkflow.engine.compile import Compiled
-from xworkflow.engine.driver import Driver, Effect, fact_of
+from xworkflow.engine.driver import fact_of
+from xworkflow.engine.start import carrier_of
 from xworkflow.runtime_group.group import RuntimeGroup
 
 SLICE_SECS: Final = 0.2
@@ -36,23 +37,24 @@ class Region:
     def __init__(self, group: RuntimeGroup, task: RegionTask, compiled: Compiled) -> None:
         self._group = group
         self._task = task
-        self._driver = Driver(compiled, load_state(task.state))
+        self._carrier = _carrier(task, compiled)
         self._began = time.monotonic()
-        self._waiting: deque[StartNode] = deque()
-        self._running: dict[asyncio.Task[NodeReport], StartNode] = {}
+        self._waiting: deque[tuple[int, StartNode]] = deque()
+        self._running: dict[asyncio.Task[NodeReport], tuple[int, StartNode]] = {}
         self._finished: list[RegionNode] = []
         self._bytes = 0
 
     async def carry(self, admission: Admission | None) -> RegionReport:
         """Start what was asked for, or the whole run when it was just admitted."""
         if admission is not None:
+            driver = self._carrier.lanes[0]
             if admission.policy is not None:
-                self._driver.apply_policy(admission.policy)
+                driver.apply_policy(admission.policy)
             # with every node an activity there is nothing for a region to do
-            if admission.granted and not self._driver.compiled.options.all_activities:
-                self._take(self._driver.feed(RunStarted(int(time.time() * 1000))))
+            if admission.granted and not driver.compiled.options.all_activities:
+                self._take(self._carrier.begin(int(time.time() * 1000)))
         self._waiting.extend(
-            StartNode(s.node, s.attempt, s.execution_id) for s in self._task.starts
+            (s.lane, StartNode(s.node, s.attempt, s.execution_id)) for s in self._task.starts
         )
         try:
             await self._run()
@@ -73,39 +75,56 @@ class Region:
             )
             # in the order of their start, not of a set
             for task in [t for t in self._running if t in done]:
-                self._end(self._running.pop(task), task.result())
+                self._end(*self._running.pop(task), task.result())
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < WIDTH and self._in_slice():
-            start = self._waiting.popleft()
-            task = self._driver.task(start, self._task.execution_id)
+            lane, start = self._waiting.popleft()
+            task = self._carrier.lanes[lane].task(start, self._task.execution_id)
             if self._task.fixed_timestamp is not None:
                 task = task.model_copy(update={"fixed_timestamp": self._task.fixed_timestamp})
-            self._running[asyncio.create_task(attempt(self._group, task))] = start
+            self._running[asyncio.create_task(attempt(self._group, task))] = (lane, start)
 
     def _in_slice(self) -> bool:
         return time.monotonic() - self._began < SLICE_SECS and self._bytes < SLICE_BYTES
 
-    def _end(self, start: StartNode, report: NodeReport) -> None:
-        finished = RegionNode(node=start.node, attempt=start.attempt, report=report)
+    def _end(self, lane: int, start: StartNode, report: NodeReport) -> None:
+        finished = RegionNode(node=start.node, attempt=start.attempt, report=report, lane=lane)
         self._finished.append(finished)
         self._bytes += len(report.model_dump_json())
-        self._take(self._driver.feed(fact_of(start.node, start.attempt, report)))
+        self._take(self._carrier.feed(lane, fact_of(start.node, start.attempt, report)))
 
-    def _take(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, StartNode) and self._driver.placement(effect) is Placement.LOCAL:
-                self._waiting.append(effect)
+    def _take(self, effects: list[LaneEffect]) -> None:
+        for lane, effect in effects:
+            if isinstance(effect, StartNode) and self._is_local(effect):
+                self._waiting.append((lane, effect))
+        # nodes that were dropped meanwhile (a sibling failed) start nothing
+        lanes = self._carrier.lanes
+        self._waiting = deque((lane, start) for lane, start in self._waiting if lane in lanes)
 
-    async def _give_up(self) -> tuple[int, ...]:
+    def _is_local(self, start: StartNode) -> bool:
+        return self._carrier.compiled.plan.nodes[start.node].placement is Placement.LOCAL
+
+    async def _give_up(self) -> tuple[int | tuple[int, int], ...]:
         """Cancel what still runs, and wait until it has let go of its VM."""
-        given_up = tuple(start.node for start in self._running.values())
+        single = self._task.run is None
+        given_up: list[int | tuple[int, int]] = [
+            start.node if single else (lane, start.node) for lane, start in self._running.values()
+        ]
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        return given_up
+        return tuple(given_up)
+
+
+def _carrier(task: RegionTask, compiled: Compiled) -> Carrier:
+    if task.run is not None:
+        return carrier_of(task.run, compiled, task.execution_id)
+    return SingleRun(compiled, load_state(task.state))
 
 
 def without_plan(task: RegionTask) -> RegionReport:
     """The report of a process that does not have the plan: everything runs as activities."""
-    return RegionReport(unfinished=tuple(start.node for start in task.starts))
+    if task.run is None:
+        return RegionReport(unfinished=tuple(start.node for start in task.starts))
+    return RegionReport(unfinished=tuple((start.lane, start.node) for start in task.starts))

@@ -8,6 +8,7 @@ from typing import Final
 
 from xworkflow.domain.plan import Plan
 from xworkflow.domain.state import NodePhase, RunState
+from xworkflow.engine.carrier import Carrier, SingleRun
 
 MAX_ROWS: Final = 60
 """Rendered after every batch of facts, so its cost is bounded."""
@@ -39,8 +40,15 @@ class Details:
     def __init__(self, plan: Plan) -> None:
         self._rows = [f"| {_cell(n.title or n.id)} | {n.type} |" for n in plan.nodes]
 
-    def render(self, state: RunState) -> str:
-        """The table now; where there are too many nodes, those that run."""
+    def render(self, carrier: Carrier) -> str:
+        """The table of a whole run now; of a chunk, which items are in flight."""
+        if not isinstance(carrier, SingleRun):
+            shown = ", ".join(map(str, itertools.islice(carrier.lanes, MAX_ROWS)))
+            return f"items in flight: {shown or 'none'}"
+        return self._table(carrier.driver.state)
+
+    def _table(self, state: RunState) -> str:
+        """Where there are too many nodes, those that run."""
         shown = self._shown(state)
         head = f"**{state.phase}** · {state.steps} steps"
         if len(shown) < len(self._rows):

@@ -7,42 +7,33 @@ with the result in the failure's details, so that Temporal's own status is the r
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from xworkflow.domain.debugging import DebugCommand
+from xworkflow.domain.facts import Debugged
 from xworkflow.domain.outcome import RunResult
-from xworkflow.domain.state import NodePhase
-from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import (
+    CHILD_WAITS_SIGNAL,
+    DEBUG_QUERY,
+    DEBUG_UPDATE,
     GRAPH_WORKFLOW,
-    OUTPUTS_QUERY,
-    STATE_QUERY,
-    VARIABLES_QUERY,
-    RunInput,
-    RunSnapshot,
+    ChildWait,
+    DebugReport,
 )
-from xworkflow.engine.compile import CompileError
-from xworkflow.errors import EngineError, InputError
-from xworkflow.workflows import details
-from xworkflow.workflows.shell import Shell
+from xworkflow.workflows.commanded import Commanded
+from xworkflow.workflows.snapshot import debug_report
 
 
 @workflow.defn(name=GRAPH_WORKFLOW)
-class GraphWorkflow:
+class GraphWorkflow(Commanded):
     """The durable run of a graph. Queries answer from the run's real state."""
 
     @workflow.init
     def __init__(self, given: RawValue) -> None:
-        self._shell: Shell | None = None
-        self._refusal: EngineError | None = None
-        try:
-            self._shell = Shell(_run_input(given))
-        except (InputError, CompileError) as error:
-            self._refusal = error
+        super().__init__(given)
 
     @workflow.run
     async def run(self, given: RawValue) -> RunResult:
@@ -56,9 +47,10 @@ class GraphWorkflow:
         result = await shell.carry()
         if result is None:
             workflow.continue_as_new(shell.next_input())
-        if result.status == "aborted":
+        assert isinstance(result, RunResult)  # noqa: S101 - a chunk is not started under this name
+        if result.status == "aborted" and shell.cancelled:
             raise asyncio.CancelledError
-        if result.status == "failed" and result.error is not None:
+        if result.status in ("failed", "aborted") and result.error is not None:
             raise ApplicationError(
                 result.error.text,
                 result.model_dump(mode="json"),
@@ -67,49 +59,28 @@ class GraphWorkflow:
             )
         return result
 
-    @workflow.query(name=STATE_QUERY)
-    def state(self) -> RunSnapshot:
-        """Where the run stands: its phase, counters, and each node's state."""
-        driver = self._carried().driver
-        state, plan = driver.state, driver.plan
-        return RunSnapshot(
-            phase=state.phase,
-            steps=state.steps,
-            exceptions=state.exceptions,
-            elapsed_ms=state.elapsed_ms,
-            nodes={
-                node.id: details.NAMES[NodePhase(state.nodes[node.index])] for node in plan.nodes
-            },
-            error=None if state.failure is None else state.failure.text,
-        )
+    @workflow.signal(name=CHILD_WAITS_SIGNAL)
+    def child_waits(self, told: ChildWait) -> None:
+        """A sub-graph of the run waits for a person, or no longer does."""
+        self._carried().child_waits(told)
 
-    @workflow.query(name=OUTPUTS_QUERY)
-    def outputs(self) -> dict[str, JsonValue]:
-        """The outputs collected so far."""
-        return self._carried().driver.state.outputs
+    @workflow.update(name=DEBUG_UPDATE)
+    async def debug_command(self, command: DebugCommand) -> DebugReport:
+        """Say something to the debugger; answers with where the run stands then."""
+        shell = self._carried()
+        await shell.updated(lambda: shell.carrier.tell(Debugged(command, shell.now())))
+        return debug_report(shell)
 
-    @workflow.query(name=VARIABLES_QUERY)
-    def variables(self, node_id: str | None = None) -> dict[str, Any]:
-        """The variables of one node or namespace; without a name, of all."""
-        pool = self._carried().driver.state.pool
-        return dict(pool.namespace(node_id)) if node_id is not None else pool.to_json()
+    @debug_command.validator
+    def _refuse_debug_command(self, command: DebugCommand) -> None:
+        report = debug_report(self._carried())
+        needs_pause = ("step", "step_over", "continue", "abort", "update_variables")
+        if command.action in needs_pause and not report.paused:
+            raise ApplicationError(f"'{command.action}' needs a run that stands at a pause")
+        if command.action.endswith("e_breakpoint") and command.node_id is None:
+            raise ApplicationError(f"'{command.action}' needs a node_id")
 
-    def _carried(self) -> Shell:
-        if self._shell is None:
-            refusal = self._refusal or InputError(("the run has no input",))
-            raise ApplicationError(str(refusal), type=refusal.code, non_retryable=True)
-        return self._shell
-
-
-def _run_input(given: RawValue) -> RunInput:
-    """Raises InputError for what some other client sent instead."""
-    try:
-        # a payload that is null or plain bytes comes back as it is
-        run = cast("object", workflow.payload_converter().from_payload(given.payload, RunInput))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError((f"the input is no RunInput: {where}: {first['msg']}",)) from None
-    if not isinstance(run, RunInput):
-        raise InputError(("the input is no RunInput",))
-    return run
+    @workflow.query(name=DEBUG_QUERY)
+    def debug(self) -> DebugReport:
+        """Where the debugger stands."""
+        return debug_report(self._carried())

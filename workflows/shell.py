@@ -2,72 +2,77 @@
 
 Order is everything here. What arrives is put into an inbox, and the inbox is taken once per
 activation, sorted by what each arrival is about and not by when its callback happened to run. So
-the order of facts follows from the history alone, and a reader of the history feeds its own driver
+the order of facts follows from the history alone, and a reader of the history feeds its own carrier
 in the same order (client/history.py). The rule, in both places: before each batch, drain if the
-history is long; then timers, finished activities (both by plan index), the error handler, a stop,
-and last a region's report.
+history is long; then timers, finished activities, chunks (all by lane and plan index), the error
+handler, signals in their order, a stop, updates in their order, and last a region's report.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    CancelledError,
-    ChildWorkflowError,
-    TerminatedError,
-    WorkflowAlreadyStartedError,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from xworkflow.domain.commands import (
+    CancelChunk,
     CancelHandler,
     CancelNode,
     ContinueAsNew,
     Emit,
     FinishRun,
+    StartChunk,
     StartHandler,
     StartNode,
     StartTimer,
 )
 from xworkflow.domain.facts import (
     AbortRequested,
+    ChunkFinished,
     DrainRequested,
     Fact,
+    Forked,
     HandlerFinished,
     Resumed,
-    RunStarted,
     TimerFired,
 )
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.plan import Placement
 from xworkflow.domain.policy import EngineConfig
-from xworkflow.domain.state import dump_state
+from xworkflow.domain.repeats import ChunkEnd
 from xworkflow.domain.wire import (
+    CHILD_WAITS_SIGNAL,
     GRAPH_WORKFLOW,
     HANDLER_SUFFIX,
     LOCAL_REGION,
-    ChildEnd,
+    SUBGRAPH_WORKFLOW,
+    ChildWait,
     NodeReport,
     NodeStart,
     RegionReport,
     RegionTask,
     RunInput,
     Variables,
+    Waiting,
     activity_id,
+    chunk_id,
+    chunk_lost,
     handler_failed,
     lost_attempt,
 )
-from xworkflow.engine.compile import CompileError, body_schema
-from xworkflow.engine.driver import Driver, Effect, fact_of
-from xworkflow.engine.start import compiled_of, first_state
+from xworkflow.engine.carrier import FinishChunk, LaneEffect
+from xworkflow.engine.compile import body_schema
+from xworkflow.engine.driver import Driver, fact_of
+from xworkflow.engine.start import carrier_of, compiled_of
+from xworkflow.engine.sub_graphs import chunk_input
+from xworkflow.engine.waiting import waiting_of
+from xworkflow.workflows.children import Child, in_background, why_lost
 from xworkflow.workflows.context import context_of
 from xworkflow.workflows.details import Details
 from xworkflow.workflows.options import (
@@ -79,7 +84,9 @@ from xworkflow.workflows.options import (
 from xworkflow.workflows.tracing import RunTrace
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_TIMERS, _NODES, _HANDLER, _STOP, _REGION = range(5)
+_TIMERS, _NODES, _CHUNKS, _HANDLER, _SIGNALS, _STOP, _UPDATES, _REGION = range(8)
+
+Take = Callable[[], list[LaneEffect]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +94,36 @@ class _Arrival:
     """Something for the inbox: where it stands in a batch, and what to do with it."""
 
     rank: int
-    index: int
-    take: Callable[[], list[Effect]]
+    place: tuple[int, ...]
+    take: Take
 
 
 class Shell:
-    """One history of one run. Raises CompileError for a schema that cannot be run."""
+    """One history of one run, or of one chunk. Raises CompileError for what cannot be run."""
 
     def __init__(self, run: RunInput) -> None:
         self.run_input = run
         self.context = context_of(run)
         compiled = compiled_of(run)
         self._execution_id = self.context.execution_id
-        self.driver = Driver(compiled, first_state(run, compiled, self._execution_id))
-        self._config = self.driver.state.config
+        self.carrier = carrier_of(run, compiled, self._execution_id)
         self._inbox: list[_Arrival] = []
-        self._activities: dict[int, workflow.ActivityHandle[NodeReport]] = {}
-        self._local: list[StartNode] = []
+        self._activities: dict[tuple[int, int], workflow.ActivityHandle[NodeReport]] = {}
+        self._chunks: dict[tuple[int, int, int], Child[ChunkEnd]] = {}
+        self._local: list[tuple[int, StartNode]] = []
         self._region_runs = False
         self._regions = 0
-        self._handler: workflow.ChildWorkflowHandle[Any, RunResult] | None = None
-        self._handler_stopped = False
-        self._result: RunResult | None = None
+        self._handler: Child[RunResult] | None = None
+        self._result: RunResult | ChunkEnd | None = None
         self._continues = False
-        self._details = Details(self.driver.plan)
+        self.cancelled = False
+        """Whether Temporal was asked to cancel it."""
+        self._child_waits = {waiting.token: waiting for waiting in run.waiting}
+        self._told = {waiting.token: waiting for waiting in self.own_waiting()}
+        self._details = Details(self.carrier.compiled.plan)
         self._trace = RunTrace(run, self._execution_id)
 
-    async def carry(self) -> RunResult | None:
+    async def carry(self) -> RunResult | ChunkEnd | None:
         """Run to the end. None means that the run continues as new (``next_input``)."""
         self._trace.begin()
         self._begin()
@@ -124,39 +134,94 @@ class Shell:
                 # conditions are looked at when nothing else can run: then all that this activation
                 # brought is in the inbox, and the stop comes last
                 await workflow.wait_condition(lambda: True)
-                self._inbox.append(_Arrival(_STOP, 0, self._stop))
+                self._inbox.append(_Arrival(_STOP, (), self._stop))
             self._take_batch()
-        self._trace.end(self._result)
+        if not workflow.all_handlers_finished():
+            # whoever sent the update that ended the run still gets an answer
+            await workflow.wait_condition(workflow.all_handlers_finished)
+        self._trace.end(self._result if isinstance(self._result, RunResult) else None)
         return self._result
+
+    @property
+    def driver(self) -> Driver | None:
+        """The only driver of a whole run; a chunk has one for each item in flight, or none."""
+        return self.carrier.lanes.get(0) if self.run_input.chunk is None else None
+
+    @property
+    def is_over(self) -> bool:
+        return self._result is not None
 
     def next_input(self) -> RunInput:
         """The input of the next history: the same run, with its state."""
         return self.run_input.model_copy(
             update={
-                "state": dump_state(self.driver.state),
+                "state": self.carrier.dump(),
                 "id_base": self._execution_id,
                 "pool": None,
                 "variables": Variables(),
+                "fork": None,
+                "waiting": tuple(self._child_waits.values()),
             }
         )
 
-    def _now(self) -> int:
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Every question that waits for a person, those of sub-graphs included."""
+        return (*self.own_waiting(), *self._child_waits.values())
+
+    def own_waiting(self) -> tuple[Waiting, ...]:
+        return waiting_of(self.carrier, workflow.info().workflow_id)
+
+    def now(self) -> int:
         return self.context.time_provider.now_millis()
 
     # ---- facts in
 
+    def signalled(self, take: Take) -> None:
+        """A signal arrived that moves the run."""
+        self._inbox.append(_Arrival(_SIGNALS, (), take))
+
+    async def updated(self, take: Take) -> None:
+        """An update arrived that moves the run; returns once it was taken."""
+        taken = False
+
+        def take_it() -> list[LaneEffect]:
+            nonlocal taken
+            taken = True
+            return take()
+
+        self._inbox.append(_Arrival(_UPDATES, (), take_it))
+        await workflow.wait_condition(lambda: taken or self.is_over)
+
+    def child_waits(self, told: ChildWait) -> None:
+        """A sub-graph says that it waits for a person, or no longer does."""
+        token = told.waiting.token
+        if told.over:
+            self._child_waits.pop(token, None)
+        else:
+            self._child_waits[token] = told.waiting
+
+    def tell_children(self, signal: str) -> None:
+        """Pass a command on to the sub-graphs that run."""
+        for child in self._chunks.values():
+            child.tell(signal)
+
     def _begin(self) -> None:
         run = self.run_input
         if run.state is not None:
-            self._perform(self._feed(Resumed(_started_at())))
+            at = _started_at()
+            if run.fork is None:
+                self._perform(self.carrier.tell(Resumed(at)))
+            else:
+                origin = run.fork
+                self._perform(self.carrier.tell(Forked(origin.execution_id, origin.node_id, at)))
         elif run.group_id is not None and run.policy is None and run.pool is None:
             self._start_region((), admit=True)
         else:
-            self._perform(self._feed(RunStarted(_started_at())))
+            self._perform(self.carrier.begin(_started_at()))
         self._after_batch()
 
     def _take_batch(self) -> None:
-        batch, self._inbox = sorted(self._inbox, key=lambda a: (a.rank, a.index)), []
+        batch, self._inbox = sorted(self._inbox, key=lambda a: (a.rank, a.place)), []
         self._drain_if_long()
         for arrival in batch:
             self._perform(arrival.take())
@@ -166,10 +231,28 @@ class Shell:
         if self._result is None and self._local and not self._region_runs:
             starts, self._local = tuple(self._local), []
             self._start_region(starts, admit=False)
-        workflow.set_current_details(self._details.render(self.driver.state))
+        if self.run_input.root_id is not None:
+            self._tell_root()
+        workflow.set_current_details(self._details.render(self.carrier))
 
-    def _feed(self, fact: Fact) -> list[Effect]:
-        return self.driver.feed(fact)
+    def _tell_root(self) -> None:
+        """Of questions that were asked, and of those that are over, since it was told last."""
+        asked = {waiting.token: waiting for waiting in self.own_waiting()}
+        for token, waiting in asked.items():
+            if token not in self._told:
+                in_background(self._signal_root(ChildWait(waiting=waiting)))
+        for token, waiting in self._told.items():
+            if token not in asked:
+                in_background(self._signal_root(ChildWait(waiting=waiting, over=True)))
+        self._told = asked
+
+    async def _signal_root(self, told: ChildWait) -> None:
+        root = workflow.get_external_workflow_handle(self.run_input.root_id or "")
+        with suppress(FailureError):  # it may have ended meanwhile
+            await root.signal(CHILD_WAITS_SIGNAL, told)
+
+    def _feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
+        return self.carrier.feed(lane, fact)
 
     def _drain_if_long(self) -> None:
         info, options = workflow.info(), self.run_input.options
@@ -177,95 +260,125 @@ class Shell:
             info.get_current_history_length() > options.continue_as_new_after_events
             or info.get_current_history_size() > options.continue_as_new_after_bytes
         )
-        if long and not self.driver.state.draining:
+        if long and not self.carrier.draining:
             # the run's own time: after a region the workflow's clock shows when that ended, which a
             # reader of the history does not know
-            self._perform(self._feed(DrainRequested(self.driver.state.now)))
+            self._perform(self.carrier.tell(DrainRequested(self.carrier.now)))
 
-    def _stop(self) -> list[Effect]:
-        return self._feed(AbortRequested(self._now(), "cancelled"))
+    def _stop(self) -> list[LaneEffect]:
+        self.cancelled = True
+        return self.carrier.tell(AbortRequested(self.now(), "cancelled"))
 
     # ---- effects out
 
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
+    def _perform(self, effects: list[LaneEffect]) -> None:
+        for lane, effect in effects:
             match effect:
                 case StartNode():
-                    self._start_node(effect)
+                    self._start_node(lane, effect)
                 case StartTimer():
-                    self._start_timer(effect)
+                    self._start_timer(lane, effect)
                 case CancelNode():
-                    self._cancel(effect)
+                    self._cancel(lane, effect)
+                case StartChunk():
+                    self._start_chunk(lane, effect)
+                case CancelChunk():
+                    self._cancel_chunk(lane, effect)
                 case StartHandler():
                     self._start_handler()
                 case CancelHandler():
                     self._cancel_handler()
-                case FinishRun():
-                    self._result = effect.result
-                case ContinueAsNew():
-                    self._continues = True
                 case Emit():
                     # never stored: events are made again by whoever reads the history
-                    self._trace.tell(self.driver.plan, effect.event)
+                    self._trace.tell(self.carrier.compiled.plan, effect.event)
+                case _:
+                    self._end(effect)
 
-    def _start_node(self, start: StartNode) -> None:
-        if self.driver.placement(start) is Placement.LOCAL:
-            self._local.append(start)
+    def _end(self, effect: FinishRun | FinishChunk | ContinueAsNew) -> None:
+        match effect:
+            case FinishRun():
+                self._result = effect.result
+            case FinishChunk():
+                self._result = effect.end
+            case ContinueAsNew():
+                self._continues = True
+
+    def _start_node(self, lane: int, start: StartNode) -> None:
+        if self._is_local(start):
+            self._local.append((lane, start))
         else:
-            self._start_activity(start)
+            self._start_activity(lane, start)
 
-    def _start_activity(self, start: StartNode) -> None:
-        task = self.driver.task(start, self._execution_id)
+    def _is_local(self, start: StartNode) -> bool:
+        driver = self.driver  # a policy may have changed the plan of a whole run
+        plan = self.carrier.compiled.plan if driver is None else driver.plan
+        return plan.nodes[start.node].placement is Placement.LOCAL
+
+    def _start_activity(self, lane: int, start: StartNode) -> None:
+        task = self.carrier.lanes[lane].task(start, self._execution_id)
         handle = workflow.start_activity(
             task.node_type,
             task,
-            activity_id=activity_id(task.node_id, start.attempt),
+            activity_id=activity_id(task.node_id, start.attempt, self._item(lane)),
             result_type=NodeReport,
-            start_to_close_timeout=start_to_close(task.timeout_secs, self._config),
+            start_to_close_timeout=start_to_close(task.timeout_secs, self.carrier.config),
             heartbeat_timeout=timedelta(seconds=self.run_input.options.heartbeat_timeout_secs),
             retry_policy=LOST_WORKER_RETRY,
             summary=task.title or task.node_id,
         )
-        self._activities[start.node] = handle
-        handle.add_done_callback(lambda done: self._node_ended(start, done))
+        self._activities[lane, start.node] = handle
+        handle.add_done_callback(lambda done: self._node_ended(lane, start, done))
 
-    def _node_ended(self, start: StartNode, done: asyncio.Future[NodeReport]) -> None:
-        self._activities.pop(start.node, None)
-        report = _report_of(done, self._now())
-        take: Callable[[], list[Effect]] = lambda: self._feed(  # noqa: E731 - one line of work
-            fact_of(start.node, start.attempt, report)
+    def _item(self, lane: int) -> int | None:
+        return None if self.run_input.chunk is None else lane
+
+    def _node_ended(self, lane: int, start: StartNode, done: asyncio.Future[NodeReport]) -> None:
+        self._activities.pop((lane, start.node), None)
+        report = _report_of(done, self.now())
+        take: Take = lambda: self._feed(  # noqa: E731 - one line of work
+            lane, fact_of(start.node, start.attempt, report)
         )
-        self._inbox.append(_Arrival(_NODES, start.node, take))
+        self._inbox.append(_Arrival(_NODES, (lane, start.node), take))
 
-    def _start_timer(self, timer: StartTimer) -> None:
+    def _start_timer(self, lane: int, timer: StartTimer) -> None:
         """Timers are never cancelled: one that nobody waits for changes nothing when it fires, and
         a reader finds the n-th timer of a history by counting."""
-        take: Callable[[], list[Effect]] = lambda: self._feed(  # noqa: E731
-            TimerFired(timer.node, timer.attempt, self._now())
+        take: Take = lambda: self._feed(  # noqa: E731
+            lane, TimerFired(timer.node, timer.attempt, self.now(), timer.kind)
         )
-        arrival = _Arrival(_TIMERS, timer.node, take)
+        arrival = _Arrival(_TIMERS, (lane, timer.node), take)
         loop = asyncio.get_running_loop()
         loop.call_later(timer.delay_ms / 1000, lambda: self._inbox.append(arrival))
 
-    def _cancel(self, cancel: CancelNode) -> None:
-        handle = self._activities.pop(cancel.node, None)
+    def _cancel(self, lane: int, cancel: CancelNode) -> None:
+        handle = self._activities.pop((lane, cancel.node), None)
         if handle is not None:
             handle.cancel()
-        self._local = [start for start in self._local if start.node != cancel.node]
+        self._local = [
+            (of, start) for of, start in self._local if (of, start.node) != (lane, cancel.node)
+        ]
 
     # ---- local regions
 
-    def _start_region(self, starts: tuple[StartNode, ...], *, admit: bool) -> None:
+    def _start_region(self, starts: tuple[tuple[int, StartNode], ...], *, admit: bool) -> None:
+        state, run = self.carrier.dump_for_region(starts), None
+        if self.run_input.chunk is not None:
+            # the plan is found by its key: the text need not travel again
+            run = self.run_input.model_copy(
+                update={"state": state, "schema_text": "", "pool": None}
+            )
+            state = {}
         task = RegionTask(
-            plan_key=self.driver.compiled.key,
-            state=dump_state(self.driver.region_state(list(starts))),
+            plan_key=self.carrier.compiled.key if self.driver is None else self.driver.compiled.key,
+            state=state,
             starts=tuple(
-                NodeStart(node=s.node, attempt=s.attempt, execution_id=s.execution_id)
-                for s in starts
+                NodeStart(node=s.node, attempt=s.attempt, execution_id=s.execution_id, lane=lane)
+                for lane, s in starts
             ),
             admit=admit,
             execution_id=self._execution_id,
             fixed_timestamp=self.run_input.options.fixed_timestamp,
+            run=run,
         )
         self._region_runs = True
         self._regions += 1
@@ -280,17 +393,20 @@ class Shell:
         handle.add_done_callback(lambda done: self._region_ended(starts, done, admit=admit))
 
     def _region_ended(
-        self, starts: tuple[StartNode, ...], done: asyncio.Future[RegionReport], *, admit: bool
+        self,
+        starts: tuple[tuple[int, StartNode], ...],
+        done: asyncio.Future[RegionReport],
+        *,
+        admit: bool,
     ) -> None:
         self._region_runs = False
         if done.cancelled() or done.exception() is not None:
-            lost = RegionReport(unfinished=tuple(start.node for start in starts))
-            self._inbox.append(_Arrival(_REGION, 0, lambda: self._take_region(lost, admit=admit)))
+            report = RegionReport(unfinished=tuple((lane, start.node) for lane, start in starts))
         else:
             report = done.result()
-            self._inbox.append(_Arrival(_REGION, 0, lambda: self._take_region(report, admit=admit)))
+        self._inbox.append(_Arrival(_REGION, (), lambda: self._take_region(report, admit=admit)))
 
-    def _take_region(self, report: RegionReport, *, admit: bool) -> list[Effect]:
+    def _take_region(self, report: RegionReport, *, admit: bool) -> list[LaneEffect]:
         if admit:
             if report.admission is None:
                 # the group did not answer: the task fails, and Temporal tries it again later
@@ -298,115 +414,117 @@ class Shell:
             self._admit(report)
         for finished in report.finished:
             fact = fact_of(finished.node, finished.attempt, finished.report)
-            self._perform(self._feed(fact))
+            self._perform(self._feed(finished.lane, fact))
         self._send_on(report)
         return []
 
     def _admit(self, report: RegionReport) -> None:
-        admission = report.admission
+        admission, driver = report.admission, self.driver
         assert admission is not None  # noqa: S101 - the caller looked
+        assert driver is not None  # noqa: S101 - only whole runs are admitted
         if admission.policy is not None:
-            self.driver.apply_policy(admission.policy)
-            self._config = self.driver.state.config
+            driver.apply_policy(admission.policy)
             self.run_input = self.run_input.model_copy(update={"policy": admission.policy})
         if not admission.granted:
             raise ApplicationError(
                 admission.reason or "refused", type="Refused", non_retryable=True
             )
-        self._perform(self._feed(RunStarted(_started_at())))
+        self._perform(self.carrier.begin(_started_at()))
 
     def _send_on(self, report: RegionReport) -> None:
         """What the region started and did not finish runs as a regular activity, with full limits;
         what it did not come to goes into the next region."""
-        unfinished = set(report.unfinished)
+        unfinished = {
+            entry if isinstance(entry, tuple) else (0, entry) for entry in report.unfinished
+        }
         self._local = []
-        for start in self._running_local():
-            if start.node in unfinished:
-                self._start_activity(start)
+        for lane, start in self._running_local():
+            if (lane, start.node) in unfinished:
+                self._start_activity(lane, start)
             else:
-                self._local.append(start)
+                self._local.append((lane, start))
 
-    def _running_local(self) -> list[StartNode]:
-        state = self.driver.state
+    def _running_local(self) -> list[tuple[int, StartNode]]:
         return [
-            StartNode(int(key), run.attempt, run.execution_id)
-            for key, run in state.running.items()
+            (lane, StartNode(int(key), run.attempt, run.execution_id))
+            for lane, driver in self.carrier.lanes.items()
+            for key, run in driver.state.running.items()
             if not run.waiting
-            and int(key) not in self._activities
-            and self.driver.plan.nodes[int(key)].placement is Placement.LOCAL
+            and (lane, int(key)) not in self._activities
+            and driver.plan.nodes[int(key)].placement is Placement.LOCAL
         ]
+
+    # ---- sub-graphs: a chunk of a container's items is a child workflow
+
+    def _start_chunk(self, lane: int, start: StartChunk) -> None:
+        carrier, own_id = self.carrier, workflow.info().workflow_id
+        child_id = chunk_id(
+            own_id, carrier.lanes[lane].plan.nodes[start.node].id, start, self._item(lane)
+        )
+        run = chunk_input(self.run_input, carrier, lane, start, self._execution_id, own_id)
+
+        def ended(done: asyncio.Task[ChunkEnd]) -> None:
+            self._chunks.pop((lane, start.node, start.start), None)
+            error = asyncio.CancelledError() if done.cancelled() else done.exception()
+            end = done.result() if error is None else chunk_lost(why_lost(error))
+            take: Take = lambda: self._feed(  # noqa: E731
+                lane, ChunkFinished(start.node, start.attempt, start.start, end, self.now())
+            )
+            self._inbox.append(_Arrival(_CHUNKS, (lane, start.node, start.start), take))
+
+        self._chunks[lane, start.node, start.start] = Child(
+            SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended
+        )
+
+    def _cancel_chunk(self, lane: int, cancel: CancelChunk) -> None:
+        child = self._chunks.pop((lane, cancel.node, cancel.start), None)
+        if child is not None:
+            child.cancel()
 
     # ---- the error handler, a sub-graph and so a child workflow
 
     def _start_handler(self) -> None:
-        handler = self.driver.plan.error_handler
+        driver = self.carrier.lanes[0]
+        handler = driver.plan.error_handler
         assert handler is not None  # noqa: S101 - decide asked for it
-        body = body_schema(self.driver.compiled.schema, handler.sub_graph)
+        body = body_schema(driver.compiled.schema, handler.sub_graph)
         run = self.run_input.model_copy(
             update={
                 "schema_text": body.text,
-                "config": EngineConfig(strict_template=self._config.strict_template),
+                "config": EngineConfig(strict_template=self.carrier.config.strict_template),
                 "app_name": f"{self.run_input.app_name} (error handler)",
                 "id_base": f"{self._execution_id}/{HANDLER_SUFFIX}",
                 "state": None,
                 "variables": Variables(),
+                "debug": None,
+                "fork": None,
+                "waiting": (),
             }
         )
-        task = asyncio.create_task(self._run_handler(run))
-        task.add_done_callback(self._handler_ended)
+
+        def seeded() -> RunInput:
+            compiled = compiled_of(run)
+            pool, reads = driver.state.pool, compiled.reads
+            projected = pool if reads is None else pool.project(reads)
+            return run.model_copy(update={"pool": projected.to_json()})
+
+        child_id = f"{workflow.info().workflow_id}/{HANDLER_SUFFIX}"
+        self._handler = Child(GRAPH_WORKFLOW, seeded, RunResult, child_id, self._handler_ended)
 
     def _cancel_handler(self) -> None:
-        self._handler_stopped = True
         if self._handler is not None:
             self._handler.cancel()
 
-    async def _run_handler(self, run: RunInput) -> dict[str, Any]:
-        compiled = compiled_of(run)
-        pool, reads = self.driver.state.pool, compiled.reads
-        seeded = pool if reads is None else pool.project(reads)
-        self._handler = await workflow.start_child_workflow(
-            GRAPH_WORKFLOW,
-            run.model_copy(update={"pool": seeded.to_json()}),
-            id=f"{workflow.info().workflow_id}/{HANDLER_SUFFIX}",
-            result_type=RunResult,
-            task_timeout=workflow.info().task_timeout,
-            static_summary=run.app_name,
-        )
-        if self._handler_stopped:
-            # not before: a child that never started would leave no event for readers
-            self._handler.cancel()
-        return (await self._handler).outputs
-
-    def _handler_ended(self, done: asyncio.Future[dict[str, Any]]) -> None:
-        take: Callable[[], list[Effect]] = lambda: self._feed(  # noqa: E731
-            _handler_fact(done, self._now())
-        )
-        self._inbox.append(_Arrival(_HANDLER, 0, take))
+    def _handler_ended(self, done: asyncio.Task[RunResult]) -> None:
+        take: Take = lambda: self._feed(0, _handler_fact(done, self.now()))  # noqa: E731
+        self._inbox.append(_Arrival(_HANDLER, (), take))
 
 
-_CHILD_ENDS: dict[type[BaseException], ChildEnd] = {
-    CancelledError: ChildEnd.CANCELLED,
-    TerminatedError: ChildEnd.TERMINATED,
-    TemporalTimeoutError: ChildEnd.TIMED_OUT,
-    WorkflowAlreadyStartedError: ChildEnd.NOT_STARTED,
-}
-
-
-def _handler_fact(done: asyncio.Future[dict[str, Any]], at: int) -> HandlerFinished:
-    """How the handler ended. Any other error than these is ours, and fails the workflow task."""
+def _handler_fact(done: asyncio.Task[RunResult], at: int) -> HandlerFinished:
     error = done.exception()
     if error is None:
-        return HandlerFinished(at, outputs=done.result())
-    if isinstance(error, ChildWorkflowError) and error.cause is not None:
-        error = error.cause
-    if isinstance(error, ApplicationError):
-        return handler_failed(at, error.message)
-    if isinstance(error, CompileError):
-        return handler_failed(at, str(error))
-    end = _CHILD_ENDS.get(type(error))
-    if end is None:
-        raise error
-    return handler_failed(at, end.value)
+        return HandlerFinished(at, outputs=done.result().outputs)
+    return handler_failed(at, why_lost(error))
 
 
 def _report_of(done: asyncio.Future[NodeReport], at: int) -> NodeReport:

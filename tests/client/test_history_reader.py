@@ -352,9 +352,10 @@ async def test_a_reader_may_begin_after_any_event(idle_bench: Bench, web: str) -
     async with idle_bench.worker():
         handle = await idle_bench.start(_mixed(web), {"n": 1})
         whole = await read(handle, follow=True)
-    for last in range(-1, len(whole)):
-        tail = [event async for event in handle.events(after=last, follow=False)]
-        assert tail == whole[last + 1 :]
+    for seen in range(len(whole) + 1):
+        cursor = whole[seen - 1].cursor if seen else ""
+        tail = [event async for event in handle.events(after=cursor, follow=False)]
+        assert tail == whole[seen:]
 
 
 async def _exists(child: Any) -> bool:

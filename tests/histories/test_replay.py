@@ -14,7 +14,7 @@ from temporalio.worker import Replayer
 from tests.histories.shapes import SHAPES
 from xworkflow.client.history import HistoryFeed
 from xworkflow.worker import workflow_runner
-from xworkflow.workflows import GraphWorkflow
+from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
 FOLDER = Path(__file__).parent
 HISTORIES = sorted(p for p in FOLDER.glob("*.json") if not p.name.endswith(".events.json"))
@@ -35,7 +35,7 @@ def parts_of(name: str) -> list[Path]:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_golden_history_replays(path: Path, *, sandboxed: bool) -> None:
     replayer = Replayer(
-        workflows=[GraphWorkflow],
+        workflows=[GraphWorkflow, SubGraphWorkflow],
         workflow_runner=workflow_runner(sandboxed=sandboxed),
         data_converter=pydantic_data_converter,
     )
@@ -67,6 +67,8 @@ async def test_a_changed_order_of_commands_is_caught() -> None:
         e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")
     )
     scheduled.activity_task_scheduled_event_attributes.activity_type.name = "another-type"
-    replayer = Replayer(workflows=[GraphWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(
+        workflows=[GraphWorkflow, SubGraphWorkflow], data_converter=pydantic_data_converter
+    )
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):
         await replayer.replay_workflow(history)

@@ -16,25 +16,25 @@ from temporalio import workflow
 
 from xworkflow.domain.commands import Emit
 from xworkflow.domain.events import GraphEngineEvent
-from xworkflow.engine.driver import Effect
+from xworkflow.engine.carrier import LaneEffect
 from xworkflow.workflows.shell import Shell
 
 
 @dataclass
 class Recording:
-    """Events by execution id, in the order of their numbers."""
+    """Events by workflow id, in the order of their numbers."""
 
     emitted: dict[str, dict[int, GraphEngineEvent]] = field(
         default_factory=lambda: defaultdict[str, dict[int, GraphEngineEvent]](dict)
     )
     replayed: int = 0
 
-    def note(self, execution_id: str, event: GraphEngineEvent, *, replays: bool) -> None:
+    def note(self, workflow_id: str, event: GraphEngineEvent, *, replays: bool) -> None:
         if replays:
             self.replayed += 1
-            known = self.emitted[execution_id][event.seq]
+            known = self.emitted[workflow_id][event.seq]
             assert known == event, "a replay emits other events than the run did"
-        self.emitted[execution_id][event.seq] = event
+        self.emitted[workflow_id][event.seq] = event
 
     def of(self, execution_id: str) -> list[GraphEngineEvent]:
         found = self.emitted[execution_id]
@@ -47,11 +47,11 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> Recording:
     recording = Recording()
     perform: Any = Shell._perform
 
-    def listening(self: Shell, effects: list[Effect]) -> None:
-        for effect in effects:
+    def listening(self: Shell, effects: list[LaneEffect]) -> None:
+        for _, effect in effects:
             if isinstance(effect, Emit):
                 replays = workflow.unsafe.is_replaying()
-                recording.note(self.context.execution_id, effect.event, replays=replays)
+                recording.note(workflow.info().workflow_id, effect.event, replays=replays)
         perform(self, effects)
 
     monkeypatch.setattr(Shell, "_perform", listening)

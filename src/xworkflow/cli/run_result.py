@@ -13,8 +13,11 @@ from xworkflow.client.status import (
     ExecutionStatus,
     Failed,
     FailedWithRecovery,
+    Paused,
     Running,
+    SafeStopped,
     Stopped,
+    WaitingForInput,
 )
 from xworkflow.domain.outcome import RunResult
 
@@ -48,9 +51,9 @@ class Watched:
                 return ExitCode.DETACHED
             case Completed() | FailedWithRecovery():
                 return ExitCode.OK
-            case Stopped():
+            case Stopped() | SafeStopped():
                 return ExitCode.STOPPED
-            case Running():
+            case Running() | WaitingForInput() | Paused():
                 return ExitCode.WAITING
             case Failed():
                 return ExitCode.FAILED
@@ -109,7 +112,11 @@ def _parts(status: ExecutionStatus | None) -> tuple[str, dict[str, Any] | None, 
             return "failed", None, message
         case Stopped(reason):
             return "stopped", None, reason
-        case Running():
+        case SafeStopped(outputs):
+            return "safe_stopped", outputs, None
+        case Paused():
+            return "paused", None, None
+        case Running() | WaitingForInput():
             return "waiting", None, None
 
 

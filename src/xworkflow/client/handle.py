@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
@@ -12,18 +13,41 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
 )
 from temporalio.client import WorkflowHandle as TemporalHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.client.history import HistoryFeed
+from xworkflow.client.run_log import RunLog
 from xworkflow.client.status import ExecutionStatus, Failed, Running, Stopped, status_of
+from xworkflow.domain.debugging import DebugCommand
 from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.values import JsonValue
-from xworkflow.domain.wire import OUTPUTS_QUERY, STATE_QUERY, VARIABLES_QUERY, RunSnapshot
+from xworkflow.domain.wire import (
+    ABORT_SIGNAL,
+    ANSWER_UPDATE,
+    DEBUG_QUERY,
+    DEBUG_UPDATE,
+    OUTPUTS_QUERY,
+    PAUSE_SIGNAL,
+    RESUME_SIGNAL,
+    SAFE_STOP_SIGNAL,
+    STATE_QUERY,
+    VARIABLES_QUERY,
+    VARIABLES_UPDATE,
+    WAITING_QUERY,
+    AnswerReceipt,
+    DebugReport,
+    RunSnapshot,
+    Waiting,
+)
 from xworkflow.errors import InfrastructureError, InputError, RunError
+
+T = TypeVar("T")
 
 
 class WorkflowHandle:
@@ -73,19 +97,20 @@ class WorkflowHandle:
         return await self.wait()
 
     async def events(
-        self, *, after: int = -1, follow: bool = True
+        self, *, after: str = "", follow: bool = True
     ) -> AsyncIterator[GraphEngineEvent]:
-        """The run's events in order, from the history alone: no worker needs to run.
+        """The run's events in order, from the histories alone: no worker needs to run.
 
-        ``after`` skips events up to that ``seq``. With ``follow`` the iterator ends with the run,
-        else with what has happened so far. There are none when the run was started with
-        ``collect_events(False)``.
+        Those of sub-graphs are among them. ``after`` is the ``cursor`` of the last event that was
+        seen, by whatever handle in whatever process: the rest follows, nothing twice. With
+        ``follow`` the iterator ends with the run, else with what has happened so far. There are
+        none when the run was started with ``collect_events(False)``.
         """
         if not self._collect_events:
             return
-        async for _, new in self.read(follow=follow):
-            for event in new:
-                if event.seq > after:
+        async with aclosing(self.read(follow=follow, after=after)) as batches:
+            async for _, new in batches:
+                for event in new:
                     yield event
         self._events_active = not follow
 
@@ -94,21 +119,18 @@ class WorkflowHandle:
         return self._events_active
 
     async def read(
-        self, *, follow: bool = True
-    ) -> AsyncIterator[tuple[HistoryFeed, list[GraphEngineEvent]]]:
-        """The feed after each history event, with the run's events that it brought."""
+        self, *, follow: bool = True, after: str = ""
+    ) -> AsyncGenerator[tuple[HistoryFeed, list[GraphEngineEvent]]]:
+        """The feed after each history event, with the run's events that it brought. Feeds of
+        sub-graphs are told from the run's own by their ``workflow_id``."""
         run_id = self.first_run_id or await self._find_first_run()
-        while run_id is not None:
-            feed = HistoryFeed(self._client.data_converter, self.execution_id)
-            handle = self._client.get_workflow_handle(self.execution_id, run_id=run_id)
-            run_id = None
-            try:
-                async for event in handle.fetch_history_events(wait_new_event=follow):
-                    yield feed, await feed.take(event)
-            except RPCError as error:
-                raise _unreachable(error, self.execution_id) from None
-            if feed.closed is not None:
-                run_id = feed.closed.next_run_id
+        log = RunLog(self._client, self.execution_id, follow=follow, after=after)
+        try:
+            async with aclosing(log.read(run_id)) as batches:
+                async for batch in batches:
+                    yield batch
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
 
     async def state(self) -> RunSnapshot:
         """The run's state by query; needs a worker."""
@@ -121,6 +143,55 @@ class WorkflowHandle:
     async def variables(self, node_id: str | None = None) -> dict[str, Any]:
         """The variables of a node or namespace, or all, by query; needs a worker."""
         return await self._query(VARIABLES_QUERY, dict, node_id)
+
+    async def waiting(self) -> list[Waiting]:
+        """The questions that wait for a person, those of sub-graphs included; needs a worker."""
+        return await self._query(WAITING_QUERY, list[Waiting])
+
+    async def answer(
+        self, waiting: Waiting | str, answer: HumanAnswer | None = None, **fields: JsonValue
+    ) -> AnswerReceipt:
+        """Answer a question: one of ``waiting()``, or by the id of its node.
+
+        ``fields`` are those of HumanAnswer (``form_data``, ``decision``, ``action``, ``user``).
+        Raises InputError with the reasons when the answer is refused; the first one wins.
+        """
+        given = answer or HumanAnswer.model_validate(fields)
+        if isinstance(waiting, str):
+            workflow_id, known = self.execution_id, {"node_id": waiting}
+        else:
+            workflow_id = waiting.workflow_id
+            known = {"node_id": waiting.node_id, "token": waiting.token}
+        given = given.model_copy(update=known)
+        return await self._update(ANSWER_UPDATE, given, AnswerReceipt, workflow_id=workflow_id)
+
+    async def update_variables(self, values: Mapping[str, JsonValue]) -> None:
+        """Write variables, keyed ``node.variable``; nodes that start later see them."""
+        await self._update(VARIABLES_UPDATE, dict(values), list)
+
+    async def debug(self) -> DebugReport:
+        """Where the debugger stands, by query; needs a worker."""
+        return await self._query(DEBUG_QUERY, DebugReport)
+
+    async def debug_command(self, command: DebugCommand) -> DebugReport:
+        """Say something to the debugger. Raises InputError when it cannot be done now."""
+        return await self._update(DEBUG_UPDATE, command, DebugReport)
+
+    async def pause(self) -> None:
+        """Ask the run to start nothing new until ``resume``."""
+        await self._signal(PAUSE_SIGNAL)
+
+    async def resume(self) -> None:
+        """Let a paused run go on."""
+        await self._signal(RESUME_SIGNAL)
+
+    async def safe_stop(self) -> None:
+        """Let running nodes end, then end the run; a fork can go on from there."""
+        await self._signal(SAFE_STOP_SIGNAL)
+
+    async def abort(self, reason: str | None = None) -> None:
+        """Fail the run with a reason; its error handler still runs."""
+        await self._signal(ABORT_SIGNAL, reason)
 
     async def cancel(self) -> None:
         """Ask the run to stop; it ends as ``Stopped``, and its error handler still runs."""
@@ -138,6 +209,32 @@ class WorkflowHandle:
         return self._client.get_workflow_handle(
             self.execution_id, run_id=self.first_run_id, result_type=RunResult
         )
+
+    async def _signal(self, name: str, *args: JsonValue) -> None:
+        handle = self._client.get_workflow_handle(self.execution_id)
+        try:
+            await handle.signal(name, args=list(args))
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
+
+    async def _update(
+        self,
+        name: str,
+        arg: object,
+        wanted: type[T],
+        *,
+        workflow_id: str | None = None,
+    ) -> T:
+        handle = self._client.get_workflow_handle(workflow_id or self.execution_id)
+        try:
+            return await handle.execute_update(name, args=[arg], result_type=wanted)  # pyright: ignore[reportUnknownMemberType]
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            details = cause.details if isinstance(cause, ApplicationError) else ()
+            problems = cast("list[str]", details[0]) if details else [str(cause)]
+            raise InputError(tuple(problems)) from None
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
 
     async def _query(self, name: str, wanted: type[Any], *args: Any) -> Any:  # noqa: ANN401
         handle = self._client.get_workflow_handle(self.execution_id)

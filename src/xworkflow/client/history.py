@@ -1,8 +1,9 @@
-"""The event log of a run, as a pure function of its history.
+"""The event log of one workflow, as a pure function of its history.
 
-A ``HistoryFeed`` takes the events of one history in order and feeds a driver of its own exactly as
+A ``HistoryFeed`` takes the events of one history in order and feeds a carrier of its own exactly as
 the workflow did: no worker is needed, and closed runs are read like open ones. The order of facts
-is the rule of ``workflows/shell.py``.
+is the rule of ``workflows/shell.py``. A run with sub-graphs has more than one history:
+``client/run_log.py`` reads them all.
 """
 
 from __future__ import annotations
@@ -20,34 +21,62 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
-from xworkflow.domain.commands import Emit, FinishRun, StartHandler, StartNode, StartTimer
+from xworkflow.domain.commands import (
+    Emit,
+    FinishRun,
+    StartChunk,
+    StartHandler,
+    StartNode,
+    StartTimer,
+)
+from xworkflow.domain.debugging import DebugCommand
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import (
     AbortRequested,
+    ChunkFinished,
+    Debugged,
     DrainRequested,
     Fact,
+    Forked,
     HandlerFinished,
+    PauseLifted,
+    PauseRequested,
     Resumed,
-    RunStarted,
+    SafeStopRequested,
     TimerFired,
+    VariablesUpdated,
 )
+from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.outcome import RunResult
+from xworkflow.domain.repeats import ChunkEnd
+from xworkflow.domain.selectors import SelectorError, parse_selector
 from xworkflow.domain.wire import (
+    ABORT_SIGNAL,
+    ANSWER_UPDATE,
+    DEBUG_UPDATE,
+    HANDLER_SUFFIX,
+    PAUSE_SIGNAL,
+    RESUME_SIGNAL,
+    SAFE_STOP_SIGNAL,
+    VARIABLES_UPDATE,
     ChildEnd,
     NodeReport,
     RegionReport,
     RunInput,
     activity_id,
+    chunk_id,
+    chunk_lost,
     handler_failed,
     lost_attempt,
 )
+from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import CompileError, body_schema
-from xworkflow.engine.driver import Driver, Effect, fact_of
-from xworkflow.engine.start import compiled_of, first_state
+from xworkflow.engine.driver import Driver, fact_of
+from xworkflow.engine.start import carrier_of, compiled_of
 
 T = TypeVar("T")
 
-_TIMERS, _NODES, _HANDLER, _STOP = range(4)
+_TIMERS, _NODES, _CHUNKS, _HANDLER, _SIGNALS, _STOP = range(6)
 _MARKER = "core_local_activity"
 
 _CLOSING = {
@@ -63,9 +92,9 @@ _CLOSING = {
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     rank: int
-    index: int
-    fact: Callable[[int], Fact]
-    """Made with the time of the workflow task that took it."""
+    place: tuple[int, ...]
+    take: Callable[[int], list[LaneEffect]]
+    """Given the time of the workflow task that took it."""
 
 
 @dataclass(slots=True)
@@ -87,37 +116,67 @@ class Closed:
     reason: str | None = None
 
 
-_CHILD_ENDS: dict[int, ChildEnd] = {
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: ChildEnd.CANCELLED,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: ChildEnd.TERMINATED,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: ChildEnd.TIMED_OUT,
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: ChildEnd.NOT_STARTED,
+_TOLD: dict[str, Callable[[int], Fact]] = {
+    PAUSE_SIGNAL: PauseRequested,
+    RESUME_SIGNAL: PauseLifted,
+    SAFE_STOP_SIGNAL: SafeStopRequested,
 }
+"""Signals without arguments, and the facts that they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStarted:
+    """A child workflow began; its own history tells the rest."""
+
+    workflow_id: str
+    run_id: str
 
 
 @dataclass(slots=True)
 class HistoryFeed:
-    """Reads one history. ``driver`` is None until its first event was taken."""
+    """Reads one history. ``carrier`` is None until its first event was taken.
+
+    ``child_started`` and ``child_ended`` are set by the event that was taken last.
+    """
 
     converter: DataConverter
     workflow_id: str
-    driver: Driver | None = None
+    carrier: Carrier | None = None
     result: RunResult | None = None
+    end: ChunkEnd | None = None
     closed: Closed | None = None
     run_input: RunInput | None = None
+    child_started: ChildStarted | None = None
+    child_ended: str | None = None
+    _execution_id: str = ""
     _started_at: int = 0
     _begun: bool = False
     _events: list[GraphEngineEvent] = field(default_factory=list[GraphEngineEvent])
     _arrivals: list[_Arrival] = field(default_factory=list[_Arrival])
     _task: _Task = field(default_factory=_Task)
     _scheduled: dict[int, str] = field(default_factory=dict[int, str])
-    _attempts: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
-    _timers: dict[str, StartTimer] = field(default_factory=dict[str, StartTimer])
-    _unnamed: deque[StartTimer] = field(default_factory=deque[StartTimer])
+    _attempts: dict[str, tuple[int, int, int]] = field(
+        default_factory=dict[str, tuple[int, int, int]]
+    )
+    _chunks: dict[str, tuple[int, StartChunk]] = field(
+        default_factory=dict[str, tuple[int, StartChunk]]
+    )
+    _timers: dict[str, tuple[int, StartTimer]] = field(
+        default_factory=dict[str, tuple[int, StartTimer]]
+    )
+    _unnamed: deque[tuple[int, StartTimer]] = field(default_factory=deque[tuple[int, StartTimer]])
+
+    @property
+    def driver(self) -> Driver | None:
+        """The only driver of a whole run; None for a chunk."""
+        if self.carrier is None or self.run_input is None or self.run_input.chunk is not None:
+            return None
+        return self.carrier.lanes[0]
 
     async def take(self, event: HistoryEvent) -> list[GraphEngineEvent]:
         """Take the next history event; returns the run's events that follow from it."""
         self._events = []
+        self.child_started = self.child_ended = None
         handler = self._handlers.get(event.event_type)
         if handler is not None:
             await handler(self, event)
@@ -130,12 +189,13 @@ class HistoryFeed:
     async def _execution_started(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_started_event_attributes
         try:
-            self.run_input = await self._decode(attributes.input.payloads, RunInput)
-            compiled = compiled_of(self.run_input)
+            run = await self._decode(attributes.input.payloads, RunInput)
+            compiled = compiled_of(run)
+            self._execution_id = run.id_base or self.workflow_id
+            self.carrier = carrier_of(run, compiled, self._execution_id)
         except (ValidationError, CompileError):
             return  # the workflow refuses it too, and has no events
-        execution_id = self.run_input.id_base or self.workflow_id
-        self.driver = Driver(compiled, first_state(self.run_input, compiled, execution_id))
+        self.run_input = run
 
     async def _task_started(self, event: HistoryEvent) -> None:
         attributes = event.workflow_task_started_event_attributes
@@ -147,97 +207,108 @@ class HistoryFeed:
         )
 
     async def _task_completed(self, _event: HistoryEvent) -> None:
-        if self.driver is None or self.run_input is None:
+        if self.carrier is None or self.run_input is None:
             return
         if not self._begun:
             self._begun = True
             self._started_at = self._task.at
-            self._begin(self.run_input)
+            self._begin(self.carrier, self.run_input)
         batch = self._arrivals[: self._task.taken]
         self._arrivals = self._arrivals[self._task.taken :]
         if batch:
-            self._feed_batch(
-                [a.fact(self._task.at) for a in sorted(batch, key=lambda a: (a.rank, a.index))]
-            )
+            self._drain_if_long()
+            for arrival in sorted(batch, key=lambda a: (a.rank, a.place)):
+                self._note(arrival.take(self._task.at))
 
-    def _begin(self, run: RunInput) -> None:
-        if run.state is not None:
-            self._feed(Resumed(self._started_at))
+    def _begin(self, carrier: Carrier, run: RunInput) -> None:
+        at = self._started_at
+        if run.state is not None and run.fork is not None:
+            self._note(carrier.tell(Forked(run.fork.execution_id, run.fork.node_id, at)))
+        elif run.state is not None:
+            self._note(carrier.tell(Resumed(at)))
         elif run.group_id is None or run.policy is not None or run.pool is not None:
-            self._feed(RunStarted(self._started_at))
-
-    def _feed_batch(self, facts: Sequence[Fact]) -> None:
-        self._drain_if_long()
-        for fact in facts:
-            self._feed(fact)
+            self._note(carrier.begin(at))
 
     def _drain_if_long(self) -> None:
-        assert self.driver is not None  # noqa: S101 - the callers looked
-        assert self.run_input is not None  # noqa: S101
-        options = self.run_input.options
+        carrier, run = self._carrier(), self.run_input
+        assert run is not None  # noqa: S101 - the callers looked
         long = (
-            self._task.event_id > options.continue_as_new_after_events
-            or self._task.history_bytes > options.continue_as_new_after_bytes
+            self._task.event_id > run.options.continue_as_new_after_events
+            or self._task.history_bytes > run.options.continue_as_new_after_bytes
         )
-        if long and not self.driver.state.draining:
-            self._feed(DrainRequested(self.driver.state.now))
+        if long and not carrier.draining:
+            self._note(carrier.tell(DrainRequested(carrier.now)))
 
-    def _feed(self, fact: Fact) -> None:
-        assert self.driver is not None  # noqa: S101
-        self._note(self.driver.feed(fact))
+    def _carrier(self) -> Carrier:
+        assert self.carrier is not None  # noqa: S101 - the first event made it
+        return self.carrier
 
-    def _note(self, effects: list[Effect]) -> None:
-        for effect in effects:
+    def _feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
+        return self._carrier().feed(lane, fact)
+
+    def _note(self, effects: list[LaneEffect]) -> None:
+        for lane, effect in effects:
             match effect:
                 case Emit(event):
                     self._events.append(event)
                 case StartNode(node, attempt):
-                    name = self._plan_node_id(node)
-                    self._attempts[activity_id(name, attempt)] = (node, attempt)
+                    name = activity_id(self._node_id(node), attempt, self._item(lane))
+                    self._attempts[name] = (lane, node, attempt)
                 case StartTimer():
-                    self._unnamed.append(effect)
+                    self._unnamed.append((lane, effect))
+                case StartChunk():
+                    name = chunk_id(
+                        self.workflow_id, self._node_id(effect.node), effect, self._item(lane)
+                    )
+                    self._chunks[name] = (lane, effect)
                 case FinishRun(result):
                     self.result = result
+                case FinishChunk(end):
+                    self.end = end
                 case StartHandler():
                     self._refuse_broken_handler()
                 case _:
                     pass
 
-    def _plan_node_id(self, node: int) -> str:
-        assert self.driver is not None  # noqa: S101
-        return self.driver.plan.nodes[node].id
+    def _node_id(self, node: int) -> str:
+        return self._carrier().compiled.plan.nodes[node].id
+
+    def _item(self, lane: int) -> int | None:
+        return None if self.run_input is None or self.run_input.chunk is None else lane
 
     def _refuse_broken_handler(self) -> None:
         """A handler that cannot be compiled never becomes a child workflow."""
-        assert self.driver is not None  # noqa: S101
-        assert self.run_input is not None  # noqa: S101
-        handler = self.driver.plan.error_handler
+        driver, run = self._carrier().lanes[0], self.run_input
+        handler = driver.plan.error_handler
+        assert run is not None  # noqa: S101 - the first event made it
         assert handler is not None  # noqa: S101 - decide asked for it
-        body = body_schema(self.driver.compiled.schema, handler.sub_graph)
+        body = body_schema(driver.compiled.schema, handler.sub_graph)
         try:
-            compiled_of(self.run_input.model_copy(update={"schema_text": body.text}))
+            compiled_of(run.model_copy(update={"schema_text": body.text}))
         except CompileError as error:
-            self._feed(handler_failed(self._task.at, str(error)))
+            self._note(self._feed(0, handler_failed(self._task.at, str(error))))
 
     # ---- local regions
 
     async def _marker(self, event: HistoryEvent) -> None:
         attributes = event.marker_recorded_event_attributes
-        if attributes.marker_name != _MARKER or self.driver is None:
+        if attributes.marker_name != _MARKER or self.carrier is None:
             return
         if attributes.HasField("failure"):
             report = RegionReport()  # it was lost: its nodes run as activities
         else:
             report = await self._decode(attributes.details["result"].payloads, RegionReport)
-        facts: list[Fact] = []
+        # what is drained is noted before the admission starts the run, as the shell does it
+        self._drain_if_long()
         if report.admission is not None:
-            if report.admission.policy is not None:
-                self.driver.apply_policy(report.admission.policy)
+            driver = self.driver
+            if report.admission.policy is not None and driver is not None:
+                driver.apply_policy(report.admission.policy)
             if not report.admission.granted:
                 return
-            facts.append(RunStarted(self._started_at))
-        facts += [fact_of(f.node, f.attempt, f.report) for f in report.finished]
-        self._feed_batch(facts)
+            self._note(self._carrier().begin(self._started_at))
+        for done in report.finished:
+            self._note(self._feed(done.lane, fact_of(done.node, done.attempt, done.report)))
 
     # ---- activities
 
@@ -269,46 +340,156 @@ class HistoryFeed:
         found = self._attempts.get(self._scheduled.get(scheduled, ""))
         if found is None:
             return
-        node, attempt = found
-        self._arrivals.append(_Arrival(_NODES, node, lambda at: fact_of(node, attempt, report(at))))
+        lane, node, attempt = found
+        self._arrivals.append(
+            _Arrival(
+                _NODES,
+                (lane, node),
+                lambda at: self._feed(lane, fact_of(node, attempt, report(at))),
+            )
+        )
 
     # ---- timers
 
     async def _timer_started(self, event: HistoryEvent) -> None:
         """The n-th timer of a history is the n-th that decide asked for: none is ever cancelled."""
         if self._unnamed:
-            timer = self._unnamed.popleft()
-            self._timers[event.timer_started_event_attributes.timer_id] = timer
+            found = self._unnamed.popleft()
+            self._timers[event.timer_started_event_attributes.timer_id] = found
 
     async def _timer_fired(self, event: HistoryEvent) -> None:
-        timer = self._timers.get(event.timer_fired_event_attributes.timer_id)
-        if timer is None:
+        found = self._timers.get(event.timer_fired_event_attributes.timer_id)
+        if found is None:
             return
+        lane, timer = found
         self._arrivals.append(
-            _Arrival(_TIMERS, timer.node, lambda at: TimerFired(timer.node, timer.attempt, at))
+            _Arrival(
+                _TIMERS,
+                (lane, timer.node),
+                lambda at: self._feed(lane, TimerFired(timer.node, timer.attempt, at, timer.kind)),
+            )
         )
 
-    # ---- the error handler's child workflow, and stops
+    # ---- child workflows: chunks, and the error handler
+
+    async def _child_began(self, event: HistoryEvent) -> None:
+        execution = event.child_workflow_execution_started_event_attributes.workflow_execution
+        if execution.workflow_id in self._chunks:  # an error handler tells nothing of its inside
+            self.child_started = ChildStarted(execution.workflow_id, execution.run_id)
 
     async def _child_completed(self, event: HistoryEvent) -> None:
         attributes = event.child_workflow_execution_completed_event_attributes
-        result = await self._decode(attributes.result.payloads, RunResult)
-        self._handler_arrives(lambda at: HandlerFinished(at, outputs=result.outputs))
+        child_id = attributes.workflow_execution.workflow_id
+        payloads = attributes.result.payloads
+        if child_id in self._chunks:
+            end = await self._decode(payloads, ChunkEnd)
+            self._child_arrives(child_id, lambda: end, HandlerFinished)
+        else:
+            result = await self._decode(payloads, RunResult)
+            self._child_arrives(
+                child_id, ChunkEnd, lambda at: HandlerFinished(at, outputs=result.outputs)
+            )
 
     async def _child_failed(self, event: HistoryEvent) -> None:
         attributes = event.child_workflow_execution_failed_event_attributes
-        why = _innermost(attributes.failure)
-        self._handler_arrives(lambda at: handler_failed(at, why))
+        self._child_lost(attributes.workflow_execution.workflow_id, _innermost(attributes.failure))
 
-    async def _child_ended_otherwise(self, event: HistoryEvent) -> None:
-        why = _CHILD_ENDS[event.event_type]
-        self._handler_arrives(lambda at: handler_failed(at, why))
+    async def _child_cancelled(self, event: HistoryEvent) -> None:
+        attributes = event.child_workflow_execution_canceled_event_attributes
+        self._child_lost(attributes.workflow_execution.workflow_id, ChildEnd.CANCELLED)
 
-    def _handler_arrives(self, fact: Callable[[int], Fact]) -> None:
-        self._arrivals.append(_Arrival(_HANDLER, 0, fact))
+    async def _child_terminated(self, event: HistoryEvent) -> None:
+        attributes = event.child_workflow_execution_terminated_event_attributes
+        self._child_lost(attributes.workflow_execution.workflow_id, ChildEnd.TERMINATED)
+
+    async def _child_timed_out(self, event: HistoryEvent) -> None:
+        attributes = event.child_workflow_execution_timed_out_event_attributes
+        self._child_lost(attributes.workflow_execution.workflow_id, ChildEnd.TIMED_OUT)
+
+    async def _child_not_started(self, event: HistoryEvent) -> None:
+        attributes = event.start_child_workflow_execution_failed_event_attributes
+        self._child_lost(attributes.workflow_id, ChildEnd.NOT_STARTED)
+
+    def _child_lost(self, child_id: str, why: str) -> None:
+        self._child_arrives(child_id, lambda: chunk_lost(why), lambda at: handler_failed(at, why))
+
+    def _child_arrives(
+        self,
+        child_id: str,
+        chunk_end: Callable[[], ChunkEnd],
+        handler_end: Callable[[int], HandlerFinished],
+    ) -> None:
+        if child_id == f"{self.workflow_id}/{HANDLER_SUFFIX}":
+            self._arrivals.append(_Arrival(_HANDLER, (), lambda at: self._feed(0, handler_end(at))))
+            return
+        found = self._chunks.get(child_id)
+        if found is None:
+            return
+        self.child_ended = child_id
+        lane, start = found
+        end = chunk_end()
+        self._arrivals.append(
+            _Arrival(
+                _CHUNKS,
+                (lane, start.node, start.start),
+                lambda at: self._feed(
+                    lane, ChunkFinished(start.node, start.attempt, start.start, end, at)
+                ),
+            )
+        )
+
+    # ---- commands: signals are taken with the next task, updates with the one that accepts them
 
     async def _cancel_requested(self, _event: HistoryEvent) -> None:
-        self._arrivals.append(_Arrival(_STOP, 0, lambda at: AbortRequested(at, "cancelled")))
+        self._arrivals.append(
+            _Arrival(_STOP, (), lambda at: self._carrier().tell(AbortRequested(at, "cancelled")))
+        )
+
+    async def _signalled(self, event: HistoryEvent) -> None:
+        attributes = event.workflow_execution_signaled_event_attributes
+        fact: Callable[[int], Fact] | None = _TOLD.get(attributes.signal_name)
+        if attributes.signal_name == ABORT_SIGNAL:
+            payloads = attributes.input.payloads
+            try:
+                reason = await self._decode(payloads, str) if payloads else None
+            except Exception:  # noqa: BLE001 - the workflow drops what it cannot read, too
+                return
+            fact = lambda at: AbortRequested(at, reason)  # noqa: E731
+        if fact is not None:
+            made = fact
+            self._arrivals.append(_Arrival(_SIGNALS, (), lambda at: self._carrier().tell(made(at))))
+
+    async def _update_accepted(self, event: HistoryEvent) -> None:
+        attributes = event.workflow_execution_update_accepted_event_attributes
+        given = attributes.accepted_request.input
+        if self.carrier is None:
+            return
+        self._drain_if_long()
+        at, payloads = self._task.at, given.args.payloads
+        match given.name:
+            case name if name == ANSWER_UPDATE:
+                self._answered(await self._decode(payloads, HumanAnswer), at)
+            case name if name == VARIABLES_UPDATE:
+                values = await self._decode(payloads, dict[str, Any])
+                try:
+                    writes = tuple(
+                        (parse_selector(k.replace(":", ".", 1)), v) for k, v in values.items()
+                    )
+                except SelectorError:
+                    return
+                self._note(self.carrier.tell(VariablesUpdated(writes, at)))
+            case name if name == DEBUG_UPDATE:
+                command = await self._decode(payloads, DebugCommand)
+                self._note(self.carrier.tell(Debugged(command, at)))
+            case _:
+                pass
+
+    def _answered(self, answer: HumanAnswer, at: int) -> None:
+        carrier = self._carrier()
+        found = carrier.find_asked(answer)
+        if found is not None:
+            lane, node = found
+            self._note(carrier.feed(lane, carrier.lanes[lane].answer(node, answer, at)))
 
     # ---- the end
 
@@ -341,7 +522,13 @@ class HistoryFeed:
         EventType.EVENT_TYPE_TIMER_FIRED: _timer_fired,
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: _child_completed,
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: _child_failed,
-        **dict.fromkeys(_CHILD_ENDS, _child_ended_otherwise),
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: _child_began,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: _child_cancelled,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: _child_terminated,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: _child_timed_out,
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: _child_not_started,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: _signalled,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: _update_accepted,
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
     }
 
@@ -356,4 +543,4 @@ def _millis(time: Timestamp) -> int:
     return time.ToMilliseconds()
 
 
-__all__ = ["Closed", "HistoryFeed"]
+__all__ = ["ChildStarted", "Closed", "HistoryFeed"]

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.values import JsonValue
+from xworkflow.domain.wire import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,36 @@ class Stopped:
     reason: str
 
 
-ExecutionStatus: TypeAlias = Running | Completed | Failed | FailedWithRecovery | Stopped
+@dataclass(frozen=True, slots=True)
+class SafeStopped:
+    """Stopped so that a fork can go on; ``interrupted`` were not let end."""
+
+    outputs: dict[str, JsonValue]
+    interrupted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForInput:
+    """Nothing runs, and people are asked: see ``WorkflowHandle.waiting``."""
+
+    waiting: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Told to start nothing new, or stands at a breakpoint."""
+
+
+ExecutionStatus: TypeAlias = (
+    Running
+    | WaitingForInput
+    | Paused
+    | Completed
+    | Failed
+    | FailedWithRecovery
+    | Stopped
+    | SafeStopped
+)
 
 
 def status_of(result: RunResult) -> ExecutionStatus:
@@ -60,6 +90,8 @@ def status_of(result: RunResult) -> ExecutionStatus:
             return FailedWithRecovery(text, result.outputs)
         case "aborted":
             return Stopped(text)
+        case "safe_stopped":
+            return SafeStopped(result.outputs, result.interrupted)
         case "failed":
             error = result.error
             return Failed(text, error.error_type, error.node_id) if error else Failed(text)

@@ -107,7 +107,7 @@ def _go_on(turn: Turn, debug: DebugState) -> None:
 def _stop(turn: Turn, index: int, phase: DebugPhase, reason: DebugReason) -> None:
     assert turn.debug is not None  # noqa: S101 - the callers looked
     pause = DebugPause(node=index, phase=phase, reason=reason)
-    turn.debug = turn.debug.model_copy(update={"pause": pause})
+    turn.debug = turn.debug.model_copy(update={"pause": pause, "pauses": turn.debug.pauses + 1})
     turn.emit(events.debug_paused(reason, turn.plan.nodes[index], phase))
 
 

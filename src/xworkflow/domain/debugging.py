@@ -59,6 +59,7 @@ class DebugState(_Data):
     mode: DebugMode = "run"
     pause: DebugPause | None = None
     passed: int | None = None
+    pauses: int = 0
 
     @classmethod
     def of(cls, config: DebugConfig) -> DebugState:

@@ -6,7 +6,7 @@ the events of a run without gaps, over continued histories too; ``at`` is Unix m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from xworkflow.domain.forms import Form, HumanAnswer
@@ -20,15 +20,21 @@ Content: TypeAlias = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class GraphEngineEvent:
-    """One event of a run's log."""
+    """One event of a run's log.
+
+    ``seq`` numbers the events of one workflow, a run or a sub-graph. A reader stamps ``cursor``:
+    the place in the log of the whole run, opaque, to go on after this event.
+    """
 
     seq: int
     at: int
     type: str
     data: dict[str, Any]
+    cursor: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        return {"seq": self.seq, "at": self.at, "type": self.type, "data": self.data}
+        told = {"seq": self.seq, "at": self.at, "type": self.type, "data": self.data}
+        return {**told, "cursor": self.cursor} if self.cursor else told
 
 
 def graph_run_started() -> Content:

@@ -109,6 +109,8 @@ class WorkflowSchema(_Frozen):
     conversation_variables: tuple[ConversationVariable, ...] = ()
     error_handler: ErrorHandler | None = None
     mcp_servers: dict[str, Any] = Field(default_factory=dict)
+    start: str | None = None
+    """Of a body: the node that it begins with, where that is no ``start`` node."""
 
     @cached_property
     def text(self) -> str:

@@ -28,6 +28,7 @@ from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
+from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.errors import NodeFailure
 
@@ -293,8 +294,7 @@ class Turn:
         self.advance(node, FAIL_BRANCH if strategy.type == FAIL_BRANCH else None)
 
     def add_usage(self, usage: LlmUsage | None) -> None:
-        if usage is not None:
-            self.usage = usage if self.usage is None else _added(self.usage, usage)
+        self.usage = added_usage(self.usage, usage)
 
     def add_outputs(self, node: PlanNode, added: dict[str, JsonValue]) -> None:
         """The run's outputs with those of one more node: the later one wins (5.5).
@@ -495,15 +495,4 @@ def _no_edge(node: PlanNode, handle: str | None) -> str:
     return (
         f"Graph validation error: Node {node.id} returned branch handle '{handle}' "
         "but no matching edge found"
-    )
-
-
-def _added(total: LlmUsage, more: LlmUsage) -> LlmUsage:
-    return LlmUsage(
-        prompt_tokens=total.prompt_tokens + more.prompt_tokens,
-        completion_tokens=total.completion_tokens + more.completion_tokens,
-        total_tokens=total.total_tokens + more.total_tokens,
-        total_price=total.total_price + more.total_price,
-        currency=total.currency or more.currency,
-        latency=total.latency + more.latency,
     )

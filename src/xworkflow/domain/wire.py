@@ -6,25 +6,43 @@ payload may hold at most 2 MB; a schema is at most 10 MB of text before it is no
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from xworkflow.domain.commands import StartChunk
+from xworkflow.domain.debugging import DebugConfig, DebugPhase, DebugReason
 from xworkflow.domain.facts import HandlerFinished
 from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
 
 GRAPH_WORKFLOW: Final = "GraphWorkflow"
+SUBGRAPH_WORKFLOW: Final = "SubGraphWorkflow"
 LOCAL_REGION: Final = "local_region"
 DEFAULT_GROUP: Final = "default"
 
 STATE_QUERY: Final = "state"
 OUTPUTS_QUERY: Final = "outputs"
 VARIABLES_QUERY: Final = "variables"
+WAITING_QUERY: Final = "waiting"
+DEBUG_QUERY: Final = "debug"
+EVENTS_QUERY: Final = "events"
+
+PAUSE_SIGNAL: Final = "pause"
+RESUME_SIGNAL: Final = "resume"
+ABORT_SIGNAL: Final = "abort"
+SAFE_STOP_SIGNAL: Final = "safe_stop"
+CHILD_WAITS_SIGNAL: Final = "child_waits"
+
+ANSWER_UPDATE: Final = "answer"
+VARIABLES_UPDATE: Final = "update_variables"
+DEBUG_UPDATE: Final = "debug_command"
 
 HANDLER_SUFFIX: Final = "error-handler"
 
@@ -40,10 +58,25 @@ def task_queue(group_id: str | None) -> str:
     return f"xworkflow-{group_id or DEFAULT_GROUP}"
 
 
-def activity_id(node_id: str, attempt: int) -> str:
+def activity_id(node_id: str, attempt: int, item: int | None = None) -> str:
     """The id under which an attempt stands in the history and the Web UI. No two share one, also
-    where nodes are called ``a`` and ``a#2``."""
-    return node_id if attempt == 1 and "#" not in node_id else f"{node_id}#{attempt}"
+    where nodes are called ``a`` and ``a#2``. ``item`` is the lane of a chunk."""
+    name = node_id if attempt == 1 and "#" not in node_id else f"{node_id}#{attempt}"
+    return name if item is None else f"{item}/{name}"
+
+
+def chunk_id(parent_id: str, node_id: str, start: StartChunk, item: int | None) -> str:
+    """The workflow id of a chunk: ``run/iteration:0``, inside another one ``…/7/inner:0``."""
+    step = node_id if start.attempt == 1 and "#" not in node_id else f"{node_id}#{start.attempt}"
+    step = step if item is None else f"{item}/{step}"
+    name = f"{parent_id}/{step}:{start.start}"
+    if len(name.encode()) <= _MAX_ID_BYTES:
+        return name
+    return f"{name[:200]}…{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+_MAX_ID_BYTES: Final = 900
+"""Temporal refuses workflow ids of more than 1,000 bytes."""
 
 
 class _Wire(BaseModel):
@@ -95,6 +128,55 @@ class Policy(_Wire):
     all_activities: bool = False
 
 
+class PathStep(_Wire):
+    """One step into a container: its node, and the item or round."""
+
+    node_id: str
+    index: int
+
+
+class ChunkTask(_Wire):
+    """A chunk of a container's items, as it crosses to its child workflow.
+
+    ``repeat.items`` are those of the chunk, and the first of them is item number ``start``.
+    ``execution_id`` and ``attempt`` are the container's, and so is ``path``, which ends with the
+    lane that the container runs in (none for the root).
+    """
+
+    node_id: str
+    node_type: str
+    title: str = ""
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+    execution_id: str
+    attempt: int = 1
+    start: int = 0
+    window: int = 1
+    repeat: Repeat
+    path: tuple[PathStep, ...] = ()
+
+
+class ForkOrigin(_Wire):
+    """Where a forked run comes from: the other run, and the node that it begins again with."""
+
+    execution_id: str
+    node_id: str
+
+
+class Waiting(_Wire):
+    """A question that waits for a person. Answers go to ``workflow_id``, with the token."""
+
+    workflow_id: str
+    node_id: str
+    title: str = ""
+    token: str
+    resume_mode: str = "form"
+    form_schema: JsonValue = None
+    prompt_text: str | None = None
+    timeout_at: int | None = None
+    """Unix milliseconds."""
+    defaults: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class RunInput(_Wire):
     """What ``GraphWorkflow`` is started with.
 
@@ -115,6 +197,15 @@ class RunInput(_Wire):
     id_base: str | None = None
     state: dict[str, Any] | None = None
     policy: Policy | None = None
+    chunk: ChunkTask | None = None
+    """Of a sub-graph: the body is ``schema_text``, and this what it is repeated for."""
+    debug: DebugConfig | None = None
+    fork: ForkOrigin | None = None
+    """Of a run that begins with another one's ``state``; gone once it has begun."""
+    root_id: str | None = None
+    """Of a sub-graph: the workflow id of the run that it belongs to."""
+    waiting: tuple[Waiting, ...] = ()
+    """Of a continued run: the questions of its sub-graphs."""
 
 
 class Admission(_Wire):
@@ -180,6 +271,11 @@ class ChildEnd(StrEnum):
     NOT_STARTED = "its workflow id is taken"
 
 
+def chunk_lost(why: str) -> ChunkEnd:
+    """The end of a chunk whose child workflow gave no result."""
+    return ChunkEnd(error=f"Sub-graph execution failed: {why}")
+
+
 def handler_failed(at: int, why: str) -> HandlerFinished:
     """The fact that the error handler's child workflow failed."""
     return HandlerFinished(at, error=f"Sub-graph execution failed: {why}")
@@ -191,6 +287,7 @@ class NodeStart(_Wire):
     node: int
     attempt: int
     execution_id: str
+    lane: int = 0
 
 
 class RegionTask(_Wire):
@@ -206,6 +303,8 @@ class RegionTask(_Wire):
     admit: bool = False
     execution_id: str = ""
     fixed_timestamp: int | None = None
+    run: RunInput | None = None
+    """Of a sub-graph: its input with the state of its lanes; then ``state`` is empty."""
 
 
 class RegionNode(_Wire):
@@ -214,14 +313,18 @@ class RegionNode(_Wire):
     node: int
     attempt: int
     report: NodeReport
+    lane: int = 0
 
 
 class RegionReport(_Wire):
-    """What a region did, in order. What it did not finish runs again as regular activities."""
+    """What a region did, in order. What it did not finish runs again as regular activities.
+
+    ``unfinished`` are nodes of lane 0, or pairs of lane and node.
+    """
 
     admission: Admission | None = None
     finished: tuple[RegionNode, ...] = ()
-    unfinished: tuple[int, ...] = ()
+    unfinished: tuple[int | tuple[int, int], ...] = ()
 
 
 class RunSnapshot(_Wire):
@@ -233,3 +336,35 @@ class RunSnapshot(_Wire):
     elapsed_ms: int
     nodes: dict[str, str]
     error: str | None = None
+    status: str = "running"
+    """running, waiting_for_input, paused, debug_paused, safe_stopping, or how it ended."""
+    waiting: tuple[Waiting, ...] = ()
+
+
+class ChildWait(_Wire):
+    """A sub-graph tells its root that it waits for a person, or no longer does."""
+
+    waiting: Waiting
+    over: bool = False
+
+
+class AnswerReceipt(_Wire):
+    """An answer was taken."""
+
+    node_id: str
+    token: str
+
+
+class DebugReport(_Wire):
+    """Where a debugged run stands. ``node_id`` and what follows are set while it is paused."""
+
+    paused: bool = False
+    finished: bool = False
+    node_id: str | None = None
+    node_type: str | None = None
+    phase: DebugPhase | None = None
+    reason: DebugReason | None = None
+    breakpoints: tuple[str, ...] = ()
+    steps: int = 0
+    pauses: int = 0
+    """How often it has paused: tells one pause from the next."""

@@ -16,7 +16,7 @@ from xworkflow.domain.schema import EdgeSpec, ErrorStrategy, NodeSpec, SubGraph,
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.wire import ExecutorInfo, MockNode
 from xworkflow.errors import DslError
-from xworkflow.nodes.base import AnyNode, AnyNodeType, Node, WorkNode
+from xworkflow.nodes.base import AnyNode, AnyNodeType, ContainerNode, Node, WorkNode
 from xworkflow.nodes.foreign import ForeignNode
 from xworkflow.nodes.mocked import MockedNode
 from xworkflow.nodes.registry import NodeRegistry
@@ -64,13 +64,17 @@ class CompileOptions:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Compiled:
-    """A compiled schema; ``nodes`` stand in plan order. ``key`` names schema and options."""
+    """A compiled schema; ``nodes`` stand in plan order. ``key`` names schema and options.
+
+    ``bodies`` has the compiled body of each container, by its plan index.
+    """
 
     schema: WorkflowSchema
     options: CompileOptions
     key: str
     plan: Plan
     nodes: tuple[CompiledNode, ...]
+    bodies: Mapping[int, Compiled] = field(default_factory=dict[int, "Compiled"])
 
     @property
     def reads(self) -> tuple[Selector, ...] | None:
@@ -94,6 +98,7 @@ def body_schema(outer: WorkflowSchema, body: SubGraph) -> WorkflowSchema:
         name=outer.name,
         nodes=body.nodes,
         edges=body.edges,
+        start=body.start,
     )
 
 
@@ -107,8 +112,11 @@ class _Compiler:
 
     def compile(self) -> Compiled:
         specs = {spec.id: spec for spec in self.schema.nodes if spec.parent_id is None}
-        start = next((s.id for s in specs.values() if s.type == "start"), None)
+        start = self.schema.start
         if start is None:
+            # of several in a body the last one wins (7.1); elsewhere E005 refuses them
+            start = next((s.id for s in reversed(specs.values()) if s.type == "start"), None)
+        if start is None or start not in specs:
             raise CompileError("No start node found")
         edges = [e for e in self.schema.edges if e.source in specs and e.target in specs]
         reached = _reachable(start, edges)
@@ -116,8 +124,18 @@ class _Compiler:
         order = [spec for spec in specs.values() if spec.id in reached]
         nodes = tuple(self.compile_node(spec) for spec in order)
         key = self.options.key(self.schema.hash)
-        plan = self.plan(nodes, edges, start)
-        return Compiled(self.schema, self.options, key, plan, nodes)
+        bodies = {i: self.body(n) for i, n in enumerate(nodes) if _is_container(n)}
+        plan = self.plan(nodes, edges, start, bodies)
+        return Compiled(self.schema, self.options, key, plan, nodes, bodies)
+
+    def body(self, container: CompiledNode) -> Compiled:
+        node_type = container.type
+        assert isinstance(node_type, ContainerNode)  # noqa: S101 - the caller looked
+        schema = body_schema(self.schema, node_type.body(container.node))
+        try:
+            return compile_schema(schema, self.types, self.options)
+        except CompileError as error:
+            raise CompileError(f"node '{container.node.id}': its body: {error}") from None
 
     def compile_node(self, spec: NodeSpec) -> CompiledNode:
         node_type = self.type_of(spec)
@@ -142,7 +160,13 @@ class _Compiler:
             raise CompileError(f"node '{spec.id}': unknown or unsupported type '{spec.type}'")
         return found
 
-    def plan(self, nodes: tuple[CompiledNode, ...], edges: list[EdgeSpec], start: str) -> Plan:
+    def plan(
+        self,
+        nodes: tuple[CompiledNode, ...],
+        edges: list[EdgeSpec],
+        start: str,
+        bodies: Mapping[int, Compiled],
+    ) -> Plan:
         index_of = {compiled.node.id: index for index, compiled in enumerate(nodes)}
         by_target = sorted(range(len(edges)), key=lambda drawn: index_of[edges[drawn].target])
         number_of = {drawn: number for number, drawn in enumerate(by_target)}
@@ -154,7 +178,7 @@ class _Compiler:
         return Plan(
             dialect=self.schema.dialect,
             nodes=tuple(
-                self.plan_node(i, compiled, _places(targets, i), outs[i], edges)
+                self.plan_node(i, compiled, _places(targets, i), outs[i], edges, body=bodies.get(i))
                 for i, compiled in enumerate(nodes)
             ),
             sources=tuple(index_of[e.source] for e in edges),
@@ -165,13 +189,15 @@ class _Compiler:
             error_handler=self.schema.error_handler,
         )
 
-    def plan_node(
+    def plan_node(  # noqa: PLR0913 - what a node of a plan is made of
         self,
         index: int,
         compiled: CompiledNode,
         ins: range,
         outs: list[int],
         edges: list[EdgeSpec],
+        *,
+        body: Compiled | None,
     ) -> PlanNode:
         spec, node_type = compiled.spec, compiled.type
         return PlanNode(
@@ -185,10 +211,13 @@ class _Compiler:
             is_output=node_type.is_output,
             # decided by the edges, not by the type (spec/graph.md 1.4)
             is_branch=any(edges[e].handle != "source" for e in outs),
-            reads=reads_of(compiled),
+            reads=reads_of(compiled, body),
             error_strategy=spec.error_strategy or ErrorStrategy(),
             retry=spec.retry_config,
             timeout_secs=spec.timeout_secs,
+            join=node_type.join(compiled.node),
+            silent=node_type.silent,
+            quick=body is not None and _is_quick(body),
         )
 
     def placement(self, compiled: CompiledNode) -> Placement:
@@ -198,15 +227,33 @@ class _Compiler:
         return placed
 
 
-def reads_of(compiled: CompiledNode) -> tuple[Selector, ...] | None:
-    """The selectors that cross to the node, each once; None for the whole pool."""
+def _is_container(compiled: CompiledNode) -> bool:
+    return (
+        isinstance(compiled.type, ContainerNode)
+        and compiled.type.place(compiled.node) is Placement.CHILD
+    )
+
+
+def _is_quick(body: Compiled) -> bool:
+    """Whether a body can be carried in local regions alone."""
+    quick = (Placement.INLINE, Placement.LOCAL)
+    return all(node.placement in quick and node.retry is None for node in body.plan.nodes)
+
+
+def reads_of(compiled: CompiledNode, body: Compiled | None = None) -> tuple[Selector, ...] | None:
+    """The selectors that cross to the node, each once; None for the whole pool.
+
+    Those of a container's body are among them: a child workflow gets what its body can reach.
+    """
     node, node_type = compiled.node, compiled.type
-    if node_type.reads_all:
+    inner = () if body is None else body.reads
+    if node_type.reads_all or inner is None:
         return None
     found = dict.fromkeys(selector for _, selector in node_type.selectors(node))
     for _, text in node_type.texts(node):
         found.update(dict.fromkeys(references(text, node.dialect)))
     found.update(dict.fromkeys(node_type.hidden_reads(node)))
+    found.update(dict.fromkeys(inner))
     return tuple(found)
 
 

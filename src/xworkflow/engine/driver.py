@@ -1,4 +1,6 @@
-"""Carries a run: folds ``decide`` over facts and runs the inline nodes on the way.
+"""Carries a run: folds ``decide`` over facts, and does on the way what needs nodes but no world.
+
+Inline nodes run, containers say what they repeat and make results of it, people are asked.
 
 The same driver stands in the workflow, in a local region, in a reader of a history and in the
 in-memory shell of the tests. What it cannot do itself (activities, timers, child workflows) it
@@ -9,21 +11,37 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias, cast
 
 from xworkflow.domain.commands import (
+    CancelChunk,
     CancelHandler,
     CancelNode,
+    CloseRepeat,
     Command,
     ContinueAsNew,
     Emit,
     FinishRun,
+    StartChunk,
     StartHandler,
     StartNode,
     StartTimer,
+    TimeOutInput,
 )
-from xworkflow.domain.facts import Fact, NodeFailed, NodeSucceeded
+from xworkflow.domain.facts import (
+    Fact,
+    InputReceived,
+    InputRefused,
+    InputRequested,
+    InputTimedOut,
+    NodeFailed,
+    NodeSucceeded,
+    RepeatOpened,
+)
+from xworkflow.domain.forms import FormRefusedError, HumanAnswer
+from xworkflow.domain.persistent import PersistentMap
 from xworkflow.domain.plan import Placement
+from xworkflow.domain.repeats import Progress
 from xworkflow.domain.scheduler import decide
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.state import RunState
@@ -31,18 +49,23 @@ from xworkflow.domain.wire import CrossedValue, NodeReport, NodeTask, Policy
 from xworkflow.engine.cache import plans
 from xworkflow.engine.compile import Compiled
 from xworkflow.errors import NodeError
-from xworkflow.nodes.base import InlineNode
+from xworkflow.nodes.base import ContainerNode, InlineNode, WaitNode
 
 Effect: TypeAlias = (
     StartNode
     | StartTimer
     | CancelNode
+    | StartChunk
+    | CancelChunk
     | StartHandler
     | CancelHandler
     | FinishRun
     | ContinueAsNew
     | Emit
 )
+
+
+_NO_REPEATS: Final = PersistentMap[Progress]()
 
 
 class Driver:
@@ -63,11 +86,55 @@ class Driver:
         while facts:
             self.state, commands = decide(self.plan, self.state, facts.popleft())
             for command in commands:
-                if self._is_inline(command):
-                    facts.append(self._run_inline(command))
+                fact_of_command = self._done_here(command)
+                if fact_of_command is not None:
+                    facts.append(fact_of_command)
                 else:
-                    effects.append(command)
+                    effects.append(cast("Effect", command))
         return effects
+
+    def _done_here(self, command: Command) -> Fact | None:
+        """The fact that a command leads to here and now; None for one that needs the world."""
+        match command:
+            case StartNode():
+                match self.plan.nodes[command.node].placement:
+                    case Placement.INLINE:
+                        return self._run_inline(command)
+                    case Placement.CHILD:
+                        return self._open(command)
+                    case Placement.WAIT:
+                        return self._ask(command)
+                    case _:
+                        return None
+            case CloseRepeat():
+                return self._close(command)
+            case TimeOutInput():
+                return self._time_out(command)
+            case _:
+                return None
+
+    def answer(self, index: int, answer: HumanAnswer, at: int) -> Fact:
+        """What a person's answer to a waiting node is: received, or refused with the problems.
+
+        Raises KeyError for a node that does not wait.
+        """
+        form = self.state.asked[str(index)].form
+        compiled = self.compiled.nodes[index]
+        assert isinstance(compiled.type, WaitNode)  # noqa: S101 - it asked
+        try:
+            result = compiled.type.answer(compiled.node, form, answer)
+        except FormRefusedError as error:
+            return InputRefused(index, error.problems, at)
+        return InputReceived(index, answer, result, at)
+
+    def asked(self, answer: HumanAnswer) -> int | None:
+        """The waiting node that an answer is for: by its token, or by its id where it has none."""
+        for key, asked in self.state.asked.items():
+            if answer.token == asked.token:
+                return int(key)
+            if not answer.token and answer.node_id == self.plan.nodes[int(key)].id:
+                return int(key)
+        return None
 
     def apply_policy(self, policy: Policy) -> None:
         """Hold the run to its group's limits and placement; before the run has started."""
@@ -111,7 +178,11 @@ class Driver:
 
     def region_state(self, starts: list[StartNode]) -> RunState:
         """The state for a region that starts with these nodes: the pool cut to what it may read."""
-        return replace(self.state, pool=self.state.pool.project(self._region_reads(starts)))
+        return replace(
+            self.state,
+            pool=self.state.pool.project(self._region_reads(starts)),
+            repeats=_NO_REPEATS,  # no chunk ends in a region
+        )
 
     def _region_reads(self, starts: list[StartNode]) -> set[Selector]:
         """What every node reads that a region can come to: inline and local ones, in any number.
@@ -133,14 +204,7 @@ class Driver:
                     todo.append(target)
         return reads
 
-    def _is_inline(self, command: Command) -> bool:
-        return (
-            isinstance(command, StartNode)
-            and self.plan.nodes[command.node].placement is Placement.INLINE
-        )
-
-    def _run_inline(self, start: Command) -> Fact:
-        assert isinstance(start, StartNode)  # noqa: S101 - _is_inline said so
+    def _run_inline(self, start: StartNode) -> Fact:
         compiled = self.compiled.nodes[start.node]
         assert isinstance(compiled.type, InlineNode)  # noqa: S101 - its placement says so
         try:
@@ -148,6 +212,42 @@ class Driver:
         except NodeError as error:
             return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
         return NodeSucceeded(start.node, start.attempt, result, self.state.now)
+
+    def _open(self, start: StartNode) -> Fact:
+        compiled = self.compiled.nodes[start.node]
+        assert isinstance(compiled.type, ContainerNode)  # noqa: S101 - its placement says so
+        try:
+            repeat = compiled.type.open(compiled.node, self.state.pool)
+        except NodeError as error:
+            return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
+        return RepeatOpened(start.node, start.attempt, repeat, self.state.now)
+
+    def _close(self, close: CloseRepeat) -> Fact:
+        compiled = self.compiled.nodes[close.node]
+        assert isinstance(compiled.type, ContainerNode)  # noqa: S101 - it was opened
+        try:
+            result = compiled.type.close(compiled.node, close.repeat, close.end)
+        except NodeError as error:
+            return NodeFailed(close.node, close.attempt, error.failure, self.state.now)
+        return NodeSucceeded(close.node, close.attempt, result, self.state.now)
+
+    def _ask(self, start: StartNode) -> Fact:
+        compiled = self.compiled.nodes[start.node]
+        assert isinstance(compiled.type, WaitNode)  # noqa: S101 - its placement says so
+        try:
+            form = compiled.type.ask(compiled.node, self.state.pool)
+        except NodeError as error:
+            return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
+        return InputRequested(start.node, start.attempt, form, self.state.now)
+
+    def _time_out(self, command: TimeOutInput) -> Fact:
+        compiled = self.compiled.nodes[command.node]
+        assert isinstance(compiled.type, WaitNode)  # noqa: S101 - it asked
+        try:
+            result = compiled.type.timed_out(compiled.node, command.form)
+        except NodeError as error:
+            return InputTimedOut(command.node, None, error.failure, self.state.now)
+        return InputTimedOut(command.node, result, None, self.state.now)
 
 
 def fact_of(node: int, attempt: int, report: NodeReport) -> Fact:

@@ -12,7 +12,11 @@ from xworkflow.domain.state import RunState, initial_state, load_state
 from xworkflow.domain.values import JsonValue, coerce_declared
 from xworkflow.domain.wire import RunInput, Variables
 from xworkflow.engine.cache import plans
-from xworkflow.engine.compile import Compiled, CompileOptions
+from xworkflow.engine.carrier import Carrier, SingleRun
+from xworkflow.engine.chunk_run import ChunkRun, container_of
+from xworkflow.engine.compile import Compiled, CompileError, CompileOptions
+from xworkflow.nodes.base import ContainerNode
+from xworkflow.nodes.registry import NodeRegistry
 
 
 def compiled_of(run: RunInput) -> Compiled:
@@ -25,23 +29,40 @@ def compiled_of(run: RunInput) -> Compiled:
     return plans.get(run.schema_text, options)
 
 
+def carrier_of(run: RunInput, compiled: Compiled, execution_id: str) -> Carrier:
+    """What a workflow that was started with this carries. Raises CompileError."""
+    if run.chunk is None:
+        return SingleRun(compiled, first_state(run, compiled, execution_id))
+    node_type = NodeRegistry.builtin().find(run.chunk.node_type)
+    if not isinstance(node_type, ContainerNode):
+        raise CompileError(f"'{run.chunk.node_type}' repeats no body")
+    container: ContainerNode[Any] = node_type
+    node = container_of(run.chunk, compiled, container)
+    return ChunkRun(compiled, run, container, node, _config(run, compiled.schema))
+
+
 def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
     """The state that a history begins with: fresh, seeded (sub-graphs), or carried on."""
     if run.state is not None:
         return load_state(run.state)
     schema = compiled.schema
     pool = VariablePool(run.pool) if run.pool is not None else initial_pool(schema, run.variables)
-    config = run.config or EngineConfig.of_dialect(schema.dialect)
-    if run.policy is not None:
-        config = config.lowered(run.policy.max_steps, run.policy.max_execution_time_secs)
     return initial_state(
         compiled.plan,
         pool=pool,
-        config=config,
+        config=_config(run, schema),
         id_base=run.id_base or run_id,
         fake_id_prefix=run.options.fake_id_prefix,
         fixed_timestamp=run.options.fixed_timestamp,
+        debug=run.debug,
     )
+
+
+def _config(run: RunInput, schema: WorkflowSchema) -> EngineConfig:
+    config = run.config or EngineConfig.of_dialect(schema.dialect)
+    if run.policy is not None:
+        config = config.lowered(run.policy.max_steps, run.policy.max_execution_time_secs)
+    return config
 
 
 def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:

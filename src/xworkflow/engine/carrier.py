@@ -1,0 +1,131 @@
+"""What one workflow carries: a whole run, or a chunk of a container's items side by side.
+
+The shell, a local region and a reader of a history all talk to a ``Carrier``. It holds one driver
+for each *lane*: a run has one, lane 0; a chunk has one for each item in flight, numbered as the
+item. Deterministic, so replay-safe.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from xworkflow.domain.commands import Emit, StartNode
+from xworkflow.domain.facts import Fact, RunStarted
+from xworkflow.domain.forms import HumanAnswer
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.repeats import ChunkEnd
+from xworkflow.domain.state import RunState, dump_state
+from xworkflow.domain.wire import PathStep
+from xworkflow.engine.compile import Compiled
+from xworkflow.engine.driver import Driver, Effect
+
+
+@dataclass(frozen=True, slots=True)
+class FinishChunk:
+    """The chunk is over."""
+
+    end: ChunkEnd
+
+
+LaneEffect: TypeAlias = tuple[int, Effect | FinishChunk]
+"""An effect, with the lane that it belongs to."""
+
+
+class Carrier(ABC):
+    """One workflow's work. ``lanes`` are the drivers of what is in flight, by number."""
+
+    compiled: Compiled
+    lanes: dict[int, Driver]
+    events: int
+    """How many events there were: the number of the next one."""
+
+    @abstractmethod
+    def begin(self, at: int) -> list[LaneEffect]:
+        """Start from nothing. ``at`` is Unix ms, here and below."""
+
+    @abstractmethod
+    def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
+        """Take a fact about one lane in; facts for lanes that have ended change nothing."""
+
+    @abstractmethod
+    def tell(self, fact: Fact) -> list[LaneEffect]:
+        """Take a fact in that concerns all: a stop, a pause, a drain, its end."""
+
+    @abstractmethod
+    def dump(self) -> dict[str, Any]:
+        """Where it stands, as JSON data."""
+
+    @abstractmethod
+    def dump_for_region(self, starts: Sequence[tuple[int, StartNode]]) -> dict[str, Any]:
+        """The same for a region that starts with these nodes: cut down to what it may read."""
+
+    @property
+    @abstractmethod
+    def config(self) -> EngineConfig: ...
+
+    @property
+    @abstractmethod
+    def now(self) -> int:
+        """The time of the last fact."""
+
+    @property
+    @abstractmethod
+    def draining(self) -> bool: ...
+
+    @abstractmethod
+    def path(self, lane: int) -> tuple[PathStep, ...]:
+        """The steps into containers at whose end a lane runs; none for a whole run."""
+
+    def find_asked(self, answer: HumanAnswer) -> tuple[int, int] | None:
+        """(lane, node) of the question that an answer is for."""
+        for lane, driver in self.lanes.items():
+            node = driver.asked(answer)
+            if node is not None:
+                return lane, node
+        return None
+
+
+class SingleRun(Carrier):
+    """A whole run, or an error handler's."""
+
+    def __init__(self, compiled: Compiled, state: RunState) -> None:
+        self.compiled = compiled
+        self.driver = Driver(compiled, state)
+        self.lanes = {0: self.driver}
+        self.events = state.events
+
+    def begin(self, at: int) -> list[LaneEffect]:
+        return self.feed(0, RunStarted(at))
+
+    def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
+        effects = self.driver.feed(fact)
+        self.events += sum(isinstance(effect, Emit) for effect in effects)
+        return [(lane, effect) for effect in effects]
+
+    def tell(self, fact: Fact) -> list[LaneEffect]:
+        return self.feed(0, fact)
+
+    def dump(self) -> dict[str, Any]:
+        return dump_state(self.driver.state)
+
+    def dump_for_region(self, starts: Sequence[tuple[int, StartNode]]) -> dict[str, Any]:
+        return dump_state(self.driver.region_state([start for _, start in starts]))
+
+    @property
+    def config(self) -> EngineConfig:
+        return self.driver.state.config
+
+    @property
+    def now(self) -> int:
+        return self.driver.state.now
+
+    @property
+    def draining(self) -> bool:
+        return self.driver.state.draining
+
+    def path(self, lane: int) -> tuple[PathStep, ...]:
+        del lane
+        return ()
