@@ -66,7 +66,7 @@ def test_a_join_mode_that_is_a_plain_text_makes_all_of_it_fall_back() -> None:
         {"join_mode": {"type": "n_of_m"}},
         {"join_mode": {"type": "n_of_m", "n": 0}},
         {"timeout_secs": -1},
-        {"variables": [[]]},
+        {"variables": [[""]]},
     ],
 )
 def test_what_makes_no_sense_is_refused(data: dict[str, Any]) -> None:

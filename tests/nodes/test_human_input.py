@@ -99,7 +99,7 @@ def test_nobody_submits_the_nodes_own_outputs() -> None:
         *[(name, "x", [1, True, ["x"]]) for name in ("text", "textarea", "date", "email")],
         ("number", 1.5, ["1", True]),
         ("checkbox", False, ["true", 0]),
-        ("json", {"a": 1}, ["{}", []]),
+        ("json", {"a": 1}, ["{}", [1]]),
         ("file", {"url": "http://f/a.pdf"}, ["a.pdf"]),
         ("radio", "x", [1]),
         ("dropdown", "x", [["x"]]),
@@ -213,7 +213,7 @@ _FIELDS = st.lists(
         st.sampled_from("abcd"),
         st.sampled_from(_TYPES),
         required=st.booleans(),
-        default_value=st.sampled_from([None, "x", 3, True, ["x"], {}]),
+        default_value=st.sampled_from([None, "x", 3, True, ["x"], {"k": 1}]),
         options=st.just(options("x", "y")),
     ),
     max_size=4,
@@ -221,7 +221,7 @@ _FIELDS = st.lists(
 )
 _SUBMITTED = st.dictionaries(
     st.sampled_from(["a", "b", "c", "d", "e", "__decision"]),
-    st.sampled_from(["x", 3, True, None, ["y"], {}]) | _JSON,
+    st.sampled_from(["x", 3, True, None, ["y"], {"k": 1}]) | _JSON,
 )
 
 

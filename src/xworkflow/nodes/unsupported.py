@@ -17,7 +17,6 @@ _PLUGIN = "a plugin that registers an executor for this type"
 
 UNSUPPORTED: Mapping[str, str] = MappingProxyType(
     {
-        "question-classifier": _MODEL,
         "parameter-extractor": _MODEL,
         "agent": "a model provider, tool providers and a node type that lets the model call them",
         "tool": "a tool or MCP provider in the runtime group and a node type that calls it",

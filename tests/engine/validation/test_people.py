@@ -47,7 +47,7 @@ APPROVAL = {"resume_mode": "approval"}
         *[
             (fields({"field_type": name, "options": drawn}), [("E016", "form_fields[0].options")])
             for name in ("radio", "dropdown", "multi_select")
-            for drawn in (None, [])
+            for drawn in (None, ())
         ],
         ({"timeout_action": "auto_approve"}, [("E017", "timeout_action")]),
         ({"timeout_action": "auto_reject"}, [("E017", "timeout_action")]),
@@ -131,3 +131,65 @@ def test_difys_form_is_checked(
     data: dict[str, Any], handles: tuple[str, ...], expected: Found
 ) -> None:
     assert findings("human-input", data, handles, "dify") == expected
+
+
+def classifier(*categories: tuple[str, str], **more: Any) -> dict[str, Any]:
+    drawn = [{"category_id": ident, "category_name": name} for ident, name in categories]
+    model = {"provider": "p", "name": "m"}
+    selector = ["start", "x"]
+    return {
+        "model": model, "query_variable_selector": selector, "categories": drawn, **more
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "handles", "expected"),
+    [
+        (classifier(("a", "A"), ("b", "B")), ("a", "b", "default"), []),
+        (classifier(), ("default",), [("E218", "categories")]),
+        (classifier((" ", "A")), (" ", "default"), [("E219", "categories[0].category_id")]),
+        (classifier(("a", " ")), ("a", "default"), [("E220", "categories[0].category_name")]),
+        (classifier(("default", "A")), ("default",), [("E221", "categories[0].category_id")]),
+        (
+            classifier(("a", "A"), ("a", "B")),
+            ("a", "default"),
+            [("E222", "categories[1].category_id")],
+        ),
+        (classifier(("a", "A")), ("a",), [("E301", None)]),
+        (classifier(("a", "A")), ("default",), [("E302", None)]),
+        (classifier(("a", "A")), ("a", "default", "b"), [("E304", "source_handle")]),
+        (classifier(model={}), (), [("E217", "model.provider"), ("E217", "model.name")]),
+        (
+            classifier(("a", "A"), query_variable_selector=["gone", "x"]),
+            ("a", "default"),
+            [("E402", "query_variable_selector")],
+        ),
+        (
+            classifier(("a", "A"), memory={"enabled": True, "variable_selector": ["gone", "x"]}),
+            ("a", "default"),
+            [("E402", "memory.variable_selector")],
+        ),
+    ],
+)
+def test_a_classifier_is_checked(
+    data: dict[str, Any], handles: tuple[str, ...], expected: Found
+) -> None:
+    found = findings("question-classifier", data, handles)
+    assert [one for one in found if one[0] not in ("E102", "E103")] == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "handles", "expected"),
+    [
+        (classifier(("a", ""), ("default", "B")), ("a",), []),
+        (classifier(), (), [("E218", "classes")]),
+        (classifier(("", "A")), (), [("E219", "classes[0].id")]),
+        (classifier(("a", "A"), ("a", "B")), ("a",), [("E222", "classes[1].id")]),
+        (classifier(("a", "A")), ("default",), [("E304", "source_handle")]),
+    ],
+)
+def test_difys_classifier_is_checked(
+    data: dict[str, Any], handles: tuple[str, ...], expected: Found
+) -> None:
+    found = findings("question-classifier", data, handles, "dify")
+    assert [one for one in found if one[0] not in ("E103", "W103")] == expected
