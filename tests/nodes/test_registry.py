@@ -26,6 +26,7 @@ def test_all_built_in_types_are_found() -> None:
     assert NodeRegistry.builtin().names() == {
         "start", "end", "answer", "if-else", "template-transform", "variable-aggregator",
         "variable-assigner", "assigner", "code", "http-request", "llm", "list-operator",
+        "human-input", "gather", "question-classifier",
     }  # fmt: skip
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from xworkflow.domain.values import JsonValue
+from xworkflow.errors import NodeError, NodeFailure
 
 TimeoutAction = Literal["fail", "default_value", "auto_approve", "auto_reject", "branch"]
 """What happens when nobody answers in time; ``branch`` is Dify's: the handle ``__timeout``."""
+
+TIMEOUT_HANDLE: Final = "__timeout"
+"""The way that ``branch`` takes. Where no edge has this handle the node fails: ``unanswered``."""
+
+UNANSWERED: Final = "Timeout: node execution exceeded time limit"
 
 
 class _Data(BaseModel):
@@ -19,7 +25,10 @@ class _Data(BaseModel):
 class Form(_Data):
     """A question to a person, ready to be shown: texts are rendered, defaults are resolved.
 
-    ``form_schema`` is what a front end needs to draw it. ``timeout_secs`` None waits for ever.
+    ``form_schema`` is what a front end needs to draw it: natively the fields as they are drawn,
+    each with its resolved ``default_value``; in Dify's dialect ``form_content``, ``inputs``,
+    ``user_actions``, ``resolved_default_values`` and ``display_in_ui``. ``timeout_secs`` None waits
+    for ever. ``content`` is Dify's text cut at the places of its inputs: text, name, text, ….
     """
 
     resume_mode: str = "form"
@@ -28,6 +37,7 @@ class Form(_Data):
     timeout_secs: float | None = None
     timeout_action: TimeoutAction = "fail"
     defaults: dict[str, JsonValue] = Field(default_factory=dict)
+    content: tuple[str, ...] = ()
 
 
 class HumanAnswer(_Data):
@@ -47,3 +57,8 @@ class FormRefusedError(Exception):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+def unanswered() -> NodeError:
+    """The failure of a form that nobody answered in time, where nothing else is drawn for that."""
+    return NodeError(NodeFailure.timeout(UNANSWERED))

@@ -86,6 +86,8 @@ class NodeType(Generic[D]):
     """Whether its outputs are outputs of the run (end, answer)."""
     reads_all: bool = False
     """Whether the whole pool crosses to it (plugins)."""
+    all_or_nothing: bool = False
+    """Whether each of its branches is as needed as the one for all other cases (approvals)."""
     silent: bool = False
     """Whether it is only a mark in the drawing: it runs without events, and is no step."""
 
@@ -127,6 +129,11 @@ class NodeType(Generic[D]):
     def check(self, node: Node[D]) -> Iterable[Diagnostic]:
         """The type's own diagnostics (spec/graph.md 2.2, E2xx)."""
         del node
+        return ()
+
+    def check_edges(self, node: Node[D], drawn: frozenset[str]) -> Iterable[Diagnostic]:
+        """The type's own diagnostics about the handles of its edges."""
+        del node, drawn
         return ()
 
 
@@ -210,8 +217,9 @@ class WaitNode(NodeType[D]):
     placement = Placement.WAIT
 
     @abstractmethod
-    def ask(self, node: Node[D], values: Values) -> Form:
-        """The question, with its texts rendered. Raises NodeError."""
+    def ask(self, node: Node[D], values: Values, *, strict: bool = False) -> Form:
+        """The question, with its texts rendered; ``strict`` is the run's ``strict_template``.
+        Raises NodeError."""
 
     @abstractmethod
     def answer(self, node: Node[D], form: Form, answer: HumanAnswer) -> NodeRunResult:

@@ -12,12 +12,12 @@ from xworkflow.domain.placeholders import references
 from xworkflow.domain.plan import Placement
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector, SelectorError, check_depth
-from xworkflow.errors import EngineError, NodeError
-from xworkflow.nodes.audit import audit
+from xworkflow.errors import NodeError
 from xworkflow.nodes.base import Node, Values, WorkNode
 from xworkflow.nodes.bindings import binding_selectors
 from xworkflow.nodes.llm_answer import separated, structured
 from xworkflow.nodes.llm_data import LlmData
+from xworkflow.nodes.model_credentials import credentials_for
 from xworkflow.nodes.prompt_dify import QUERY, dify_prompt
 from xworkflow.nodes.prompt_native import native_prompt
 from xworkflow.nodes.registry import node_type
@@ -72,7 +72,7 @@ class Llm(WorkNode[LlmData]):
         provider = ports.llm.get(data.model.provider)
         prompt = native_prompt if node.dialect == "native" else dify_prompt
         messages = await prompt(node, values, ports)
-        credentials = await _credentials(node, provider.id(), ports)
+        credentials = await credentials_for(data.model, provider.id(), node.id, ports)
         request = _request(data, messages, credentials, ports.idempotency_key)
         response = await provider.chat_completion(request, ports.http)
         return NodeRunResult(
@@ -99,23 +99,6 @@ def _selectors(data: LlmData) -> Iterator[tuple[str, Selector]]:
     if data.prompt_config is not None:
         variables = data.prompt_config.jinja2_variables
         yield from binding_selectors(variables, "prompt_config.jinja2_variables")
-
-
-async def _credentials(node: Node[LlmData], provider: str, ports: Ports) -> Mapping[str, str]:
-    """The node's own under those that the group's provider of credentials has, which win."""
-    own = node.data.model.credentials
-    if ports.credential_provider is None or ports.group_id is None:
-        return own
-    try:
-        found = await ports.credential_provider.get_credentials(ports.group_id, provider)
-    except Exception as error:
-        audit(ports, node.id, "CredentialAccess", "Warning", provider=provider, success=False)
-        # only our own errors are known to hold no secret
-        reason = str(error) if isinstance(error, EngineError) else type(error).__name__
-        text = f"no credentials for '{provider}': {reason}"
-        raise NodeError.of_kind("execution_error", text) from error
-    audit(ports, node.id, "CredentialAccess", "Info", provider=provider, success=True)
-    return {**own, **found}
 
 
 def _request(

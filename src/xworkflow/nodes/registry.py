@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from xworkflow import nodes
 from xworkflow.errors import MisuseError, NodeError
-from xworkflow.nodes.base import AnyNodeType, InlineNode, WorkNode
+from xworkflow.nodes.base import AnyNodeType, ContainerNode, InlineNode, WaitNode, WorkNode
 
 T = TypeVar("T", bound=AnyNodeType)
 
@@ -23,7 +23,7 @@ _declared: dict[str, AnyNodeType] = {}
 
 def node_type(cls: type[T]) -> type[T]:
     """Declare a built-in node type. Raises MisuseError for a name taken or a type without work."""
-    if not issubclass(cls, (InlineNode, WorkNode)):
+    if not issubclass(cls, (InlineNode, WorkNode, ContainerNode, WaitNode)):
         raise MisuseError(f"{cls.__name__} must be an InlineNode or a WorkNode")
     other = _declared.get(cls.type)
     # a module that is loaded twice (the workflow sandbox may) declares the same class again

@@ -17,7 +17,6 @@ _PLUGIN = "a plugin that registers an executor for this type"
 
 UNSUPPORTED: Mapping[str, str] = MappingProxyType(
     {
-        "question-classifier": _MODEL,
         "parameter-extractor": _MODEL,
         "agent": "a model provider, tool providers and a node type that lets the model call them",
         "tool": "a tool or MCP provider in the runtime group and a node type that calls it",
@@ -26,8 +25,6 @@ UNSUPPORTED: Mapping[str, str] = MappingProxyType(
         "knowledge-index": "a knowledge base and a node type that writes to it",
         "datasource": "a data source plugin and the pipeline that reads it",
         "document-extractor": "a node type that reads text out of files",
-        "human-input": "a node type that waits for a person's answer",
-        "gather": "a node type that joins branches before all have arrived",
         "iteration": _BODY,
         "loop": _BODY,
         "iteration-start": _BODY_EDGE,

@@ -6,6 +6,7 @@ from typing import Final
 
 from xworkflow.domain.loading.edges import edge_of
 from xworkflow.domain.loading.findings import Findings
+from xworkflow.domain.loading.policies import OWN_TIMEOUT
 from xworkflow.domain.loading.shapes import (
     Object,
     ShapeError,
@@ -22,7 +23,6 @@ CONTAINERS: Final = frozenset({"iteration", "loop", "list-operator"})
 POLICIES: Final = ("error_strategy", "retry_config", "timeout_secs")
 
 _ALIASES: Final = {"template": "template-transform"}
-_OWN_TIMEOUT: Final = frozenset({"gather", "human-input"})
 
 
 def with_body(data: Object, node_type: str, node_id: str, findings: Findings) -> Object:
@@ -78,7 +78,7 @@ def _warn_of_policies(
 ) -> None:
     """Bodies run without the policies of their nodes (7.1): say so, instead of dropping them."""
     for key in POLICIES:
-        own = key == "timeout_secs" and spec.type in _OWN_TIMEOUT
+        own = key == "timeout_secs" and spec.type in OWN_TIMEOUT
         if spec.data.get(key) is not None and not own:
             message = f"'{key}' of node '{spec.id}' has no effect inside of a sub-graph"
             findings.add("W011", message, node=owner, field=f"sub_graph.{spec.id}.{key}", at=raw)

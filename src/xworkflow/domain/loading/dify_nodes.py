@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
 
+from xworkflow.domain.loading.dify_classifier import question_classifier
 from xworkflow.domain.loading.dify_http import http_request
 from xworkflow.domain.loading.dify_list_operator import list_operator
 from xworkflow.domain.loading.dify_llm import llm
@@ -236,6 +237,7 @@ _CONVERSIONS: Final[Mapping[str, Conversion]] = MappingProxyType(
         "if-else": _if_else,
         "list-operator": list_operator,
         "llm": llm,
+        "question-classifier": question_classifier,
         "variable-aggregator": _aggregator,
         "assigner": _assigner,
     }

@@ -6,7 +6,7 @@ A wrong one is a finding E217 at its node, which then loads without it.
 from __future__ import annotations
 
 import math
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,9 @@ from xworkflow.domain.loading.findings import Findings
 from xworkflow.domain.loading.shapes import Object
 from xworkflow.domain.schema import ErrorStrategy, RetryConfig
 from xworkflow.domain.values import JsonValue, is_number
+
+OWN_TIMEOUT: Final = frozenset({"gather", "human-input"})
+"""Types whose ``timeout_secs`` is their own, and no limit of an attempt (spec/graph.md 1.3)."""
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -34,6 +37,8 @@ class Policies:
 
     def timeout_secs(self) -> float | None:
         """Seconds for each attempt."""
+        if self.data.get("type") in OWN_TIMEOUT:
+            return None
         raw = self.data.get("timeout_secs")
         if raw is None or (is_number(raw) and 0 <= cast("float", raw) < math.inf):
             return raw

@@ -66,12 +66,15 @@ def _check_handles(
     subject: Subject, spec: NodeSpec, node: AnyNode, node_type: AnyNodeType
 ) -> Iterator[Diagnostic]:
     handles = node_type.handles(node)
+    drawn = frozenset(edge.handle for edge in subject.out_edges(spec.id))
+    yield from node_type.check_edges(node, drawn)
     failing = spec.error_strategy is not None and spec.error_strategy.type == FAIL_BRANCH
     more = {FAIL_BRANCH} if failing else set[str]()
     if handles is None:
         yield from _check_plain(subject, spec, SOURCE_HANDLES | more)
     else:
-        yield from _check_branches(subject, spec, handles, more)
+        needed = handles if node_type.all_or_nothing else handles[-1:]
+        yield from _check_branches(subject, spec, handles, needed, more)
 
 
 def _check_plain(subject: Subject, spec: NodeSpec, legal: frozenset[str]) -> Iterator[Diagnostic]:
@@ -84,14 +87,18 @@ def _check_plain(subject: Subject, spec: NodeSpec, legal: frozenset[str]) -> Ite
 
 
 def _check_branches(
-    subject: Subject, spec: NodeSpec, handles: tuple[str, ...], more: set[str]
+    subject: Subject,
+    spec: NodeSpec,
+    handles: tuple[str, ...],
+    needed: tuple[str, ...],
+    more: set[str],
 ) -> Iterator[Diagnostic]:
     edges = subject.out_edges(spec.id)
     drawn = {edge.handle for edge in edges}
     # in Dify a branch without an edge just ends
     missing = [h for h in dict.fromkeys(handles) if h not in drawn and subject.dialect == "native"]
     for handle in missing:
-        if handle == handles[-1]:
+        if handle in needed:
             yield finding("E301", f"no edge for the branch '{handle}'", node=spec.id)
         else:
             yield finding("E302", f"no edge for the case '{handle}'", node=spec.id)
