@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _MODEL = "a model provider in the runtime group and a node type that calls it"
-_BODY = "a node type that runs its body as child workflows"
-_BODY_EDGE = "the iteration or loop node around it; outside of a body it has no meaning"
 _TRIGGER = "a service outside of the run that starts it; draw a start node instead"
 _MEMORY = "a memory provider in the runtime group and a node type that calls it"
 _PLUGIN = "a plugin that registers an executor for this type"
@@ -28,11 +26,6 @@ UNSUPPORTED: Mapping[str, str] = MappingProxyType(
         "document-extractor": "a node type that reads text out of files",
         "human-input": "a node type that waits for a person's answer",
         "gather": "a node type that joins branches before all have arrived",
-        "iteration": _BODY,
-        "loop": _BODY,
-        "iteration-start": _BODY_EDGE,
-        "loop-start": _BODY_EDGE,
-        "loop-end": _BODY_EDGE,
         "memory-recall": _MEMORY,
         "memory-store": _MEMORY,
         "trigger-webhook": _TRIGGER,

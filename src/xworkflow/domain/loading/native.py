@@ -96,7 +96,7 @@ def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
         id=node_id,
         type=node_type,
         title=optional_string(data, "title") or "",
-        data=with_body(data, node_type, node_id, findings),
+        data=with_body(data, node_type, findings),
         error_strategy=policies.error_strategy(),
         retry_config=policies.retry_config(),
         timeout_secs=policies.timeout_secs(),
@@ -130,7 +130,7 @@ def _error_handler(root: Object, findings: Findings) -> ErrorHandler | None:
 def _handler_body(handler: Object, findings: Findings) -> SubGraph:
     raw = object_at(handler, "sub_graph")
     try:
-        return body_of(raw, None, findings)
+        return body_of(raw, findings)
     except ShapeError as error:
         raise error.inside("sub_graph") from None
 
