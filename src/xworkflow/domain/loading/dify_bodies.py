@@ -86,7 +86,7 @@ def _edges_by_home(
         ends = [home_of[end] for end in (edge.source, edge.target) if end in home_of]
         if len(set(ends)) > 1:
             text = f"edge '{edge.id}' leads across the border of a body, it will never be taken"
-            findings.add("W102", text)
+            findings.add("W102", text, edge=edge.id)
             continue
         found.setdefault(ends[0] if ends else None, []).append(edge)
     return found

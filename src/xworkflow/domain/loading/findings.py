@@ -28,17 +28,18 @@ class Findings:
         """Where an object of the document begins; None for formats that keep no lines."""
         return self._lines.get(id(value))
 
-    def add(
+    def add(  # noqa: PLR0913
         self,
         code: str,
         message: str,
         *,
         node: str | None = None,
+        edge: str | None = None,
         field: str | None = None,
         at: JsonValue = None,
     ) -> None:
         line = self.line_of(at)
-        self._found.append(finding(code, message, node=node, field=field, line=line))
+        self._found.append(finding(code, message, node=node, edge=edge, field=field, line=line))
 
     @contextmanager
     def catching(self, path: str, at: JsonValue) -> Generator[None]:

@@ -16,7 +16,7 @@ def check_topology(subject: Subject, *, cycles: bool = True) -> Iterator[Diagnos
         yield from _check_cycles(subject)
     yield from _check_reach(subject, reachable)
     outputs = [node for node in subject.nodes if node.type in OUTPUT_TYPES]
-    if outputs and not any(node.id in reachable for node in outputs):
+    if subject.place is None and outputs and not any(node.id in reachable for node in outputs):
         yield finding("E103", "no end or answer node can be reached from the start node")
     yield from _check_edges(subject, reachable)
 
@@ -55,7 +55,7 @@ def _check_reach(subject: Subject, reachable: frozenset[str]) -> Iterator[Diagno
     for node in subject.nodes:
         if node.id in reachable:
             continue
-        if subject.dialect == "dify":
+        if subject.lenient:
             yield finding("W103", "unreachable node, it will not run", node=node.id)
         else:
             yield finding("E102", "the node cannot be reached from the start node", node=node.id)
