@@ -109,6 +109,8 @@ class WorkflowSchema(_Frozen):
     conversation_variables: tuple[ConversationVariable, ...] = ()
     error_handler: ErrorHandler | None = None
     mcp_servers: dict[str, Any] = Field(default_factory=dict)
+    inner_lines: dict[str, int] = Field(default_factory=dict, exclude=True)
+    """Where the nodes of bodies stand in the file, by their ids; a body's JSON keeps no lines."""
 
     @cached_property
     def text(self) -> str:

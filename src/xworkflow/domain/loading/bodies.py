@@ -55,6 +55,9 @@ def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
         node_id = string_at(node, "id")
         # the reference ignores policies in bodies, so a wrong one stops no run
         policies = Policies(data, node_id, findings, code="W013")
+        line = findings.line_of(raw)
+        if line is not None:
+            findings.inner_lines[node_id] = line
         return NodeSpec(
             id=node_id,
             type=_ALIASES.get(drawn_type, drawn_type),
@@ -63,7 +66,7 @@ def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
             error_strategy=policies.error_strategy(),
             retry_config=policies.retry_config(),
             timeout_secs=policies.timeout_secs(),
-            line=findings.line_of(raw),
+            line=line,
         )
     except ShapeError as error:
         raise error.inside(f"nodes[{index}]") from None

@@ -59,6 +59,8 @@ def read_dify(root: Object, findings: Findings, name: str) -> WorkflowSchema | N
     nodes = findings.each("nodes", list_at(graph, "nodes"), read_node)
     edges = edges_of(optional_list(graph, "edges"), findings, id_at)
     folded = fold(nodes, edges, findings)
+    top = {node.id for node in folded.nodes}
+    lines = {node.id: node.line for node in nodes if node.line is not None}
     return WorkflowSchema(
         dialect="dify",
         version=_version(root, findings),
@@ -70,6 +72,7 @@ def read_dify(root: Object, findings: Findings, name: str) -> WorkflowSchema | N
         conversation_variables=_variables(
             workflow, "conversation_variables", _conversation, findings
         ),
+        inner_lines={name: line for name, line in lines.items() if name not in top},
     )
 
 

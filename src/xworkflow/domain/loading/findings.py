@@ -19,6 +19,8 @@ class Findings:
     def __init__(self, lines: Mapping[int, int]) -> None:
         self._lines = lines
         self._found: list[Diagnostic] = []
+        self.inner_lines: dict[str, int] = {}
+        """Where the nodes of bodies stand; a body becomes JSON, which keeps no lines."""
 
     @property
     def found(self) -> tuple[Diagnostic, ...]:

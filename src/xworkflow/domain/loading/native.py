@@ -55,6 +55,8 @@ def read_native(root: Object, findings: Findings, name: str) -> WorkflowSchema:
         conversation_variables=_section(root, "conversation_variables", _conversation, findings),
         error_handler=_error_handler(root, findings),
         mcp_servers=_mcp_servers(root, findings),
+        # filled while the lines above were read
+        inner_lines=findings.inner_lines,
     )
 
 

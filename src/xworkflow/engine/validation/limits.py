@@ -21,27 +21,31 @@ def check_limits(subject: Subject, limits: DslLimits) -> Iterator[Diagnostic]:
     if handler is not None:
         drawn.append({"sub_graph": handler.sub_graph.model_dump(mode="json")})
     bodies = [body for data in drawn for body in _bodies(data)]
-    nodes = len(schema.nodes) + sum(len(_listed(body, "nodes")) for body in bodies)
-    if nodes > limits.max_nodes:
-        yield finding("E020", f"{nodes} nodes, at most {limits.max_nodes} allowed")
-    edges = len(schema.edges) + sum(len(_listed(body, "edges")) for body in bodies)
-    if edges > limits.max_edges:
-        yield finding("E021", f"{edges} edges, at most {limits.max_edges} allowed")
+    yield from _check_counts(subject, bodies, limits)
     for node in schema.nodes:
         yield from _check_node(node.id, node.data, subject, limits)
         depth = _depth(node.data)
         if depth > limits.max_nesting_depth:
             yield _too_deep(depth, limits, node.id)
-    for body in bodies:
-        for node in _listed(body, "nodes"):
-            if isinstance(node, dict):
-                inner = cast("dict[str, Any]", node)
-                name, data = str(inner.get("id", "")), inner.get("data", {})
-                yield from _check_node(name, data, subject, limits)
+    for inner in (node for body in bodies for node in _listed(body, "nodes")):
+        if isinstance(inner, dict):
+            found = cast("dict[str, Any]", inner)
+            yield from _check_node(str(found.get("id", "")), found.get("data"), subject, limits)
     if handler is not None:
         depth = 1 + max((_depth(node.data) for node in handler.sub_graph.nodes), default=0)
         if depth > limits.max_nesting_depth:
             yield _too_deep(depth, limits, None)
+
+
+def _check_counts(
+    subject: Subject, bodies: list[JsonValue], limits: DslLimits
+) -> Iterator[Diagnostic]:
+    nodes = len(subject.nodes) + sum(len(_listed(body, "nodes")) for body in bodies)
+    if nodes > limits.max_nodes:
+        yield finding("E020", f"{nodes} nodes, at most {limits.max_nodes} allowed")
+    edges = len(subject.edges) + sum(len(_listed(body, "edges")) for body in bodies)
+    if edges > limits.max_edges:
+        yield finding("E021", f"{edges} edges, at most {limits.max_edges} allowed")
 
 
 def _check_node(

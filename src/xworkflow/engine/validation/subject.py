@@ -217,11 +217,17 @@ class Subject:
         if found.edge_id is not None:
             line = self._edge_lines.get(found.edge_id)
         elif found.node_id in self.by_id:
-            line = self.by_id[found.node_id].line
+            line = self._line_of(found.node_id)
         for place in self.around():
             if line is None and place.owner is not None:
-                line = place.subject.by_id[place.owner].line
+                line = place.subject._line_of(place.owner)
         return line
+
+    def _line_of(self, node_id: str) -> int | None:
+        places = tuple(self.around())
+        if not places:
+            return self.by_id[node_id].line
+        return places[-1].subject.schema.inner_lines.get(node_id)
 
     @cached_property
     def _edge_lines(self) -> Mapping[str, int | None]:
