@@ -14,16 +14,20 @@ from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode
 from xworkflow.nodes.iteration import Iteration
 
-BODY = {"nodes": [{"id": "s", "type": "start"}], "edges": []}
+BODY: dict[str, Any] = {"nodes": [{"id": "s", "type": "start"}], "edges": []}
 
 
 def native(**data: Any) -> AnyNode:
-    given = {"input_selector": ["x", "items"], "output_variable": "results", "sub_graph": BODY}
+    given: dict[str, Any] = {
+        "input_selector": ["x", "items"],
+        "output_variable": "results",
+        "sub_graph": BODY,
+    }
     return node("iteration", **(given | data))
 
 
 def dify(**data: Any) -> AnyNode:
-    given = {
+    given: dict[str, Any] = {
         "iterator_selector": ["x", "items"],
         "output_selector": ["inner", "text"],
         "sub_graph": BODY,
@@ -177,7 +181,7 @@ def test_the_output_selector_may_lie_outside_of_the_body() -> None:
 
 @pytest.mark.parametrize("dialect", ["native", "dify"])
 def test_a_body_and_a_list_are_needed(dialect: Dialect) -> None:
-    empty = {"nodes": [], "edges": []}
+    empty: dict[str, Any] = {"nodes": [], "edges": []}
     drawn = node("iteration", dialect, sub_graph=empty, output_variable="o", output_selector="a.b")
     assert codes(drawn) == [("E211", "sub_graph.nodes"), ("E212", "input_selector")]
 

@@ -19,7 +19,7 @@ BODY = {"nodes": [{"id": "s", "type": "start"}], "edges": []}
 
 
 def drawn(operation: str, **data: Any) -> AnyNode:
-    given = {
+    given: dict[str, Any] = {
         "operation": operation,
         "input_selector": ["x", "items"],
         "output_variable": "out",
@@ -51,7 +51,13 @@ def test_only_filter_may_run_items_side_by_side() -> None:
 def test_map_takes_the_value_or_all_outputs() -> None:
     assert result(drawn("map"), [1, 2], lambda item, _: {"value": item * 10}) == [10, 20]
     assert result(drawn("map"), [1], lambda item, _: {"a": item, "b": 2}) == [{"a": 1, "b": 2}]
-    assert result(drawn("map"), [1], lambda *_: {"value": None}) == [None]
+
+
+def test_a_null_value_of_map_is_a_value() -> None:
+    def nothing(item: Any, _: VariablePool) -> dict[str, Any]:
+        return {"value": None, "item": item}
+
+    assert result(drawn("map"), [1], nothing) == [None]
 
 
 def test_reduce_hands_its_value_from_item_to_item() -> None:

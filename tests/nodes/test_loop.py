@@ -149,7 +149,7 @@ def test_a_value_that_the_condition_does_not_know_is_ignored() -> None:
 
 
 def test_a_failure_of_the_body_fails_the_loop() -> None:
-    def body(inner: VariablePool) -> Ran:
+    def body(_: VariablePool) -> Ran:
         raise broken()
 
     assert failure(native(), body).text == "Execution error: divide by zero"

@@ -181,7 +181,7 @@ edges: []
 )
 def test_error_modes_get_the_native_spelling(drawn: Any, expected: Any) -> None:
     (found,) = load(graph(node("it", "iteration", **drawn)), "json").nodes
-    empty = {"sub_graph": {"nodes": [], "edges": []}}
+    empty: dict[str, Any] = {"sub_graph": {"nodes": [], "edges": []}}
     assert found.data == expected | empty
 
 

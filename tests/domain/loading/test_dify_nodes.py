@@ -128,7 +128,8 @@ def test_the_items_of_an_assigner_are_kept() -> None:
 )
 def test_other_types_keep_their_data(node_type: str) -> None:
     data = {"variables": [{"variable": "v"}], "unknown": [1], "desc": "d", "version": "2"}
-    body = {"sub_graph": {"nodes": [], "edges": []}} if node_type == "loop" else {}
+    empty: dict[str, Any] = {"sub_graph": {"nodes": [], "edges": []}}
+    body = empty if node_type == "loop" else {}
     assert data_of(node_type, **data) == data | body
 
 

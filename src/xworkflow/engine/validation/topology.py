@@ -72,12 +72,12 @@ def _check_edges(subject: Subject, reachable: frozenset[str]) -> Iterator[Diagno
         if source.type in _last_types(subject):
             text = f"edge '{edge.id}' leads on from the {source.type} node '{source.id}'"
             yield finding("W101", text, node=source.id, edge=edge.id)
-        # Dify's leftovers have W103 already
-        if subject.dialect == "native" and not {source.id, target.id} <= reachable:
+        # leftovers have W103 already
+        if not subject.lenient and not {source.id, target.id} <= reachable:
             text = f"edge '{edge.id}' joins a node that cannot be reached"
             yield finding("W102", text, edge=edge.id)
 
 
 def _last_types(subject: Subject) -> tuple[str, ...]:
-    # chat workflows of Dify answer in pieces, one answer node after the other
-    return OUTPUT_TYPES if subject.dialect == "native" else ("end",)
+    # chat workflows of Dify answer in pieces, one answer node after the other; bodies need an end
+    return ("end",) if subject.lenient else OUTPUT_TYPES
