@@ -23,18 +23,13 @@ Every node also has `title`, `error_strategy` (`none`, `fail-branch`, `default-v
 
 def pages() -> dict[str, str]:
     """File name → text, for every built-in type and the index."""
-    types = {t.type: t for t in _types()}
-    made = {f"{name}.md": page(node_type) for name, node_type in sorted(types.items())}
-    lines = [f"- [{name}]({name}.md)" for name in sorted(types)]
+    types = NodeRegistry.builtin().all()
+    made = {f"{each.type}.md": page(each) for each in types}
+    lines = [f"- [{each.type}]({each.type}.md)" for each in types]
     made["README.md"] = "\n".join(
         ["# Node types", "", "Generated from the data models by `generate.py`.", "", *lines, ""]
     )
     return made
-
-
-def _types() -> list[AnyNodeType]:
-    registry = NodeRegistry.builtin()
-    return [registry.get(name) for name in sorted(registry.names())]
 
 
 def page(node_type: AnyNodeType) -> str:

@@ -167,14 +167,6 @@ edges: [{source: s, target: l}, {source: l, target: e}]
     assert {found.code for found in validate(load(text, "yaml")).errors} == {"E216"}
 
 
-@pytest.mark.parametrize("operation", ["filter", "map", "reduce"])
-def test_an_operation_with_a_body_is_refused_by_name(operation: str) -> None:
-    (found,) = diagnostics(operation=operation, input_selector="x.y", output_variable="o")
-    assert (found.code, found.field_path) == ("E050", "operation")
-    assert operation in found.message
-    assert "not supported" in found.message
-
-
 def test_a_selector_that_is_too_deep_is_refused() -> None:
     (found,) = diagnostics(operation="first", input_selector=["a", "b", "c"], output_variable="o")
     assert (found.code, found.field_path) == ("E216", "input_selector")

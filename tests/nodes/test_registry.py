@@ -22,12 +22,19 @@ class Echo(InlineNode[NodeData]):
         return NodeRunResult()
 
 
+BUILT_IN = {
+    "start", "end", "answer", "if-else", "template-transform", "variable-aggregator",
+    "variable-assigner", "assigner", "code", "http-request", "llm", "list-operator", "iteration",
+    "loop", "human-input", "gather", "question-classifier",
+}  # fmt: skip
+MARKS = {"iteration-start", "loop-start", "loop-end"}
+
+
 def test_all_built_in_types_are_found() -> None:
-    assert NodeRegistry.builtin().names() == {
-        "start", "end", "answer", "if-else", "template-transform", "variable-aggregator",
-        "variable-assigner", "assigner", "code", "http-request", "llm", "list-operator",
-        "human-input", "gather", "question-classifier",
-    }  # fmt: skip
+    types = NodeRegistry.builtin()
+    assert types.names() == BUILT_IN
+    assert types.names(in_body=True) == BUILT_IN | MARKS | {"template"}
+    assert [found.type for found in types.all()] == sorted(BUILT_IN - {"variable-assigner"} | MARKS)
 
 
 def test_the_built_in_registry_is_made_once() -> None:

@@ -14,7 +14,7 @@ number. Dify differs in four points only:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
@@ -90,6 +90,14 @@ class Condition(_Comparison):
 
     variable_selector: SelectorField
     sub_variable_condition: SubConditions | None = None
+
+    def texts(self) -> Iterator[str]:
+        """Every text that Dify's dialect fills the placeholders of."""
+        group = self.sub_variable_condition
+        for compared in (self, *(group.conditions if group else ())):
+            expected: JsonValue = compared.value
+            values = cast("list[Any]", expected) if isinstance(expected, list) else [expected]
+            yield from (value for value in values if isinstance(value, str))
 
 
 class Case(BaseModel):

@@ -73,13 +73,16 @@ def time_is_up(turn: Turn, fact: TimerFired) -> None:
 
 
 def timed_out(turn: Turn, fact: InputTimedOut) -> None:
-    """Go on with what the form says for that case, or end the run (error strategies do not
-    apply)."""
+    """Go on with what the form says for that case, or fail: the node in Dify's dialect, and the
+    whole run in the native one, whose error strategies do not apply (9.4)."""
     answered = _answered(turn, fact.node, fact.at)
     if answered is None:
         return
     run, asked = answered
     node = turn.plan.nodes[fact.node]
+    if fact.failure is not None and turn.plan.dialect == "dify":
+        turn.node_failed(node, run, fact.failure.model_copy(update={"retryable": False}))
+        return
     if fact.failure is not None:
         turn.fail(f"Node error: {fact.failure.text}", "InternalError")
         return

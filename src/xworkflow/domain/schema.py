@@ -111,6 +111,8 @@ class WorkflowSchema(_Frozen):
     mcp_servers: dict[str, Any] = Field(default_factory=dict)
     start: str | None = None
     """Of a body: the node that it begins with, where that is no ``start`` node."""
+    inner_lines: dict[str, int] = Field(default_factory=dict, exclude=True)
+    """Where the nodes of bodies stand in the file, by their ids; a body's JSON keeps no lines."""
 
     @cached_property
     def text(self) -> str:

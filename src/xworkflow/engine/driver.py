@@ -38,7 +38,7 @@ from xworkflow.domain.facts import (
     NodeSucceeded,
     RepeatOpened,
 )
-from xworkflow.domain.forms import FormRefusedError, HumanAnswer
+from xworkflow.domain.forms import TIMEOUT_HANDLE, FormRefusedError, HumanAnswer, unanswered
 from xworkflow.domain.persistent import PersistentMap
 from xworkflow.domain.plan import Placement
 from xworkflow.domain.repeats import Progress
@@ -235,7 +235,8 @@ class Driver:
         compiled = self.compiled.nodes[start.node]
         assert isinstance(compiled.type, WaitNode)  # noqa: S101 - its placement says so
         try:
-            form = compiled.type.ask(compiled.node, self.state.pool)
+            strict = self.state.config.strict_template
+            form = compiled.type.ask(compiled.node, self.state.pool, strict=strict)
         except NodeError as error:
             return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
         return InputRequested(start.node, start.attempt, form, self.state.now)
@@ -243,6 +244,9 @@ class Driver:
     def _time_out(self, command: TimeOutInput) -> Fact:
         compiled = self.compiled.nodes[command.node]
         assert isinstance(compiled.type, WaitNode)  # noqa: S101 - it asked
+        handles = {self.plan.handles[edge] for edge in self.plan.nodes[command.node].out_edges}
+        if command.form.timeout_action == "branch" and TIMEOUT_HANDLE not in handles:
+            return InputTimedOut(command.node, None, unanswered().failure, self.state.now)
         try:
             result = compiled.type.timed_out(compiled.node, command.form)
         except NodeError as error:

@@ -79,6 +79,8 @@ class NodeType(Generic[D]):
     sub_graph_aliases: ClassVar[tuple[str, ...]] = ()
     """Further names that are legal inside bodies only (spec/graph.md 7.1)."""
     data_model: ClassVar[type[NodeData]]
+    in_bodies_only: ClassVar[bool] = False
+    """Whether it means something only inside of an iteration or a loop."""
     unreadable: ClassVar[str] = "E217"
     """The code of the diagnostic for data that the model refuses."""
     placement: ClassVar[Placement]
@@ -181,6 +183,21 @@ class ContainerNode(NodeType[D]):
         self, node: Node[D], index: int, item: JsonValue, carry: JsonValue
     ) -> Mapping[str, Namespace]:
         """What one run of the body sees over the outer pool, by namespace."""
+
+    def offers(self, node: Node[D]) -> Iterable[Selector]:
+        """Selectors of what ``scope`` gives, as far as the drawing tells; validation asks."""
+        del node
+        return ()
+
+    def inner_selectors(self, node: Node[D]) -> Iterable[tuple[str, Selector]]:
+        """(field path, selector) of what it reads where a run of the body has ended."""
+        del node
+        return ()
+
+    def hidden_reads(self, node: Node[D]) -> Iterable[Selector]:
+        """What is read at the end of the body may come from outside of it."""
+        for _, selector in self.inner_selectors(node):
+            yield selector
 
     def collect(self, node: Node[D], outputs: Mapping[str, JsonValue], values: Values) -> JsonValue:
         """The value of an item: from the outputs of the body's run, or its final pool. Raises

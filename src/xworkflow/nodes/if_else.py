@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
-from xworkflow.domain.conditions import ELSE, Case, Condition, select_case
+from xworkflow.domain.conditions import ELSE, Case, select_case
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.placeholders import references
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector
-from xworkflow.domain.values import JsonValue
 from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
 from xworkflow.nodes.registry import node_type
 
@@ -41,7 +40,7 @@ class IfElse(InlineNode[IfElseData]):
         """What the expected values of Dify's dialect refer to."""
         for case in node.data.cases:
             for condition in case.conditions:
-                for text in _texts(condition):
+                for text in condition.texts():
                     yield from references(text, node.dialect)
 
     def handles(self, node: Node[IfElseData]) -> tuple[str, ...]:
@@ -74,11 +73,3 @@ class IfElse(InlineNode[IfElseData]):
             metadata={"condition_mismatch": str(mismatch)} if mismatch else {},
             edge_source_handle=selected,
         )
-
-
-def _texts(condition: Condition) -> Iterator[str]:
-    group = condition.sub_variable_condition
-    for compared in (condition, *(group.conditions if group else ())):
-        expected: JsonValue = compared.value
-        values = cast("list[Any]", expected) if isinstance(expected, list) else [expected]
-        yield from (value for value in values if isinstance(value, str))

@@ -1,8 +1,12 @@
-"""``list-operator``: one operation on a list, or Dify's steps on one (spec/graph.md 7.4)."""
+"""``list-operator``: one operation on a list, or Dify's steps on one (spec/graph.md 7.4).
+
+``filter``, ``map`` and ``reduce`` repeat a body in child workflows; all others run inline.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, cast
 
@@ -10,8 +14,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.placeholders import references
+from xworkflow.domain.plan import Placement
+from xworkflow.domain.pool import Namespace
+from xworkflow.domain.repeats import Repeat, RepeatEnd
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.schema import SubGraph
 from xworkflow.domain.selectors import (
+    SCOPE,
     Selector,
     SelectorError,
     SelectorField,
@@ -21,7 +30,8 @@ from xworkflow.domain.selectors import (
 )
 from xworkflow.domain.values import JsonValue, kind_of
 from xworkflow.errors import NodeError
-from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
+from xworkflow.nodes.base import ContainerNode, InlineNode, Node, NodeData, Values
+from xworkflow.nodes.bodies import BodyField
 from xworkflow.nodes.list_operations import (
     SortOrder,
     flattened,
@@ -38,6 +48,7 @@ Operation = Literal[
     "sort", "slice", "first", "last", "length", "reverse", "flatten", "unique", "concat",
 ]  # fmt: skip
 
+PARALLELISM: Final = 10
 _WITH_BODY: Final = frozenset({"filter", "map", "reduce"})
 
 
@@ -51,6 +62,9 @@ class ListOperatorData(NodeData):
     input_selector: SelectorField
     operation: Operation | None = None
     output_variable: str | None = None
+    sub_graph: BodyField | None = None
+    parallel: bool = False
+    initial_value: JsonValue = None
     sort_key: str | None = None
     sort_order: SortOrder = "asc"
     start: Annotated[int, Field(ge=0)] | None = None
@@ -68,15 +82,20 @@ class ListOperatorData(NodeData):
 
 
 @node_type
-class ListOperator(InlineNode[ListOperatorData]):
+class ListOperator(InlineNode[ListOperatorData], ContainerNode[ListOperatorData]):
     """Outputs what ``output_variable`` names: a list, or for some operations an item or a number.
 
-    In Dify's dialect ``result``, ``first_record`` and ``last_record``.
+    ``filter``, ``map`` and ``reduce`` run their body in child workflows; it reads ``item``,
+    ``index`` and, in ``reduce``, ``accumulator``, and outputs ``keep`` or ``value``. In Dify's
+    dialect the outputs are ``result``, ``first_record`` and ``last_record``.
     """
 
     type: ClassVar[str] = "list-operator"
     data_model = ListOperatorData
     unreadable = "E216"
+
+    def place(self, node: Node[ListOperatorData]) -> Placement:
+        return Placement.CHILD if _repeats(node.data) else Placement.INLINE
 
     def selectors(self, node: Node[ListOperatorData]) -> Iterator[tuple[str, Selector]]:
         """In Dify's dialect only: the native rules leave this type alone (spec/graph.md 2.2)."""
@@ -90,10 +109,11 @@ class ListOperator(InlineNode[ListOperatorData]):
             yield from references(text, node.dialect)
 
     def check(self, node: Node[ListOperatorData]) -> Iterator[Diagnostic]:
-        operation = node.data.operation
-        if operation in _WITH_BODY:
-            yield finding("E050", _no_body(operation), node=node.id, field="operation")
-        for field, selector in _selectors(node.data):
+        data = node.data
+        if data.operation in _WITH_BODY and (data.sub_graph is None or not data.sub_graph.nodes):
+            text = f"'{data.operation}' needs a sub_graph with nodes"
+            yield finding("E216", text, node=node.id, field="sub_graph")
+        for field, selector in _selectors(data):
             try:
                 check_depth(selector, node.dialect)
             except SelectorError as error:
@@ -108,6 +128,62 @@ class ListOperator(InlineNode[ListOperatorData]):
         result = data.pipeline.apply(items, values.get)
         first, last = (result[0], result[-1]) if result else (None, None)
         return NodeRunResult(outputs={"result": result, "first_record": first, "last_record": last})
+
+    def body(self, node: Node[ListOperatorData]) -> SubGraph:
+        return _required(node.data.sub_graph, "sub_graph", node.data)
+
+    def open(self, node: Node[ListOperatorData], values: Values) -> Repeat:
+        data = node.data
+        items = tuple(_list_at(data.input_selector, values))
+        if data.operation == "reduce":
+            return Repeat(items=items, carry=data.initial_value, folds=True)
+        side_by_side = PARALLELISM if data.operation == "filter" and data.parallel else 1
+        return Repeat(items=items, parallelism=side_by_side)
+
+    def scope(
+        self, node: Node[ListOperatorData], index: int, item: JsonValue, carry: JsonValue
+    ) -> Mapping[str, Namespace]:
+        found = {"item": item, "index": index}
+        if node.data.operation == "reduce":
+            found["accumulator"] = carry
+        return {SCOPE: found}
+
+    def offers(self, node: Node[ListOperatorData]) -> Iterator[Selector]:
+        for name in self.scope(node, 0, None, None)[SCOPE]:
+            yield SCOPE, name
+
+    def collect(
+        self, node: Node[ListOperatorData], outputs: Mapping[str, JsonValue], values: Values
+    ) -> JsonValue:
+        del values
+        return outputs.get("keep") is True if node.data.operation == "filter" else _value(outputs)
+
+    def fold(
+        self,
+        node: Node[ListOperatorData],
+        carry: JsonValue,
+        outputs: Mapping[str, JsonValue],
+        values: Values,
+    ) -> JsonValue:
+        del node, carry, values
+        return _value(outputs)
+
+    def close(self, node: Node[ListOperatorData], repeat: Repeat, end: RepeatEnd) -> NodeRunResult:
+        result: JsonValue = [outcome.value for outcome in end.outcomes]
+        if node.data.operation == "reduce":
+            result = end.carry
+        elif node.data.operation == "filter":
+            result = list(compress(repeat.items or (), result))
+        return NodeRunResult(outputs={node.data.output_variable or "": result})
+
+
+def _repeats(data: ListOperatorData) -> bool:
+    return data.operation in _WITH_BODY and data.sub_graph is not None
+
+
+def _value(outputs: Mapping[str, JsonValue]) -> JsonValue:
+    """What a body means by its outputs: ``value``, or all of them."""
+    return outputs["value"] if "value" in outputs else dict(outputs)
 
 
 def _selectors(data: ListOperatorData) -> Iterator[tuple[str, Selector]]:
@@ -126,13 +202,6 @@ def _texts(pipeline: Pipeline | None) -> Iterator[str]:
         expected: JsonValue = condition.value
         found = cast("list[Any]", expected) if isinstance(expected, list) else [expected]
         yield from (value for value in found if isinstance(value, str))
-
-
-def _no_body(operation: str | None) -> str:
-    return (
-        f"the operation '{operation}' of a list-operator is not supported here; what would provide "
-        "it: a node type that runs its body as child workflows"
-    )
 
 
 def _list_at(selector: Selector, values: Values) -> list[JsonValue]:
@@ -176,5 +245,6 @@ def _operated(data: ListOperatorData, items: list[JsonValue], values: Values) ->
         case "concat":
             second = _required(data.second_input_selector, "second_input_selector", data)
             return [*items, *_list_at(second, values)]
-        case _:  # a body, which is not validated
-            raise NodeError.of_kind("config_error", _no_body(data.operation))
+        case _:  # one of those with a body, and there is none
+            _required(data.sub_graph, "sub_graph", data)
+            return None

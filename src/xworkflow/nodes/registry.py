@@ -18,13 +18,15 @@ from xworkflow.nodes.base import AnyNodeType, ContainerNode, InlineNode, WaitNod
 
 T = TypeVar("T", bound=AnyNodeType)
 
+_PLACED = (InlineNode, WorkNode, ContainerNode, WaitNode)
 _declared: dict[str, AnyNodeType] = {}
 
 
 def node_type(cls: type[T]) -> type[T]:
     """Declare a built-in node type. Raises MisuseError for a name taken or a type without work."""
-    if not issubclass(cls, (InlineNode, WorkNode, ContainerNode, WaitNode)):
-        raise MisuseError(f"{cls.__name__} must be an InlineNode or a WorkNode")
+    if not issubclass(cls, _PLACED):
+        kinds = ", ".join(kind.__name__ for kind in _PLACED)
+        raise MisuseError(f"{cls.__name__} must be one of {kinds}")
     other = _declared.get(cls.type)
     # a module that is loaded twice (the workflow sandbox may) declares the same class again
     if other is not None and type(other).__qualname__ != cls.__qualname__:
@@ -56,9 +58,20 @@ class NodeRegistry:
             raise NodeError.of_kind("config_error", f"No executor for node type: {name}")
         return found
 
-    def names(self) -> frozenset[str]:
-        """Every name that a top-level node may use, aliases included."""
-        return frozenset(n for n, t in self._types.items() if n not in t.sub_graph_aliases)
+    def names(self, *, in_body: bool = False) -> frozenset[str]:
+        """Every name that a node may use at the top level or in a body, aliases included."""
+        if in_body:
+            return frozenset(self._types)
+        return frozenset(
+            name
+            for name, found in self._types.items()
+            if name not in found.sub_graph_aliases and not found.in_bodies_only
+        )
+
+    def all(self) -> tuple[AnyNodeType, ...]:
+        """Every type once, by name."""
+        found = {each.type: each for each in self._types.values()}
+        return tuple(found[name] for name in sorted(found))
 
     def including(self, *types: AnyNodeType) -> NodeRegistry:
         """A registry with more types, each of which replaces one of its own name."""

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _MODEL = "a model provider in the runtime group and a node type that calls it"
-_BODY = "a node type that runs its body as child workflows"
-_BODY_EDGE = "the iteration or loop node around it; outside of a body it has no meaning"
 _TRIGGER = "a service outside of the run that starts it; draw a start node instead"
 _MEMORY = "a memory provider in the runtime group and a node type that calls it"
 _PLUGIN = "a plugin that registers an executor for this type"
@@ -25,11 +23,6 @@ UNSUPPORTED: Mapping[str, str] = MappingProxyType(
         "knowledge-index": "a knowledge base and a node type that writes to it",
         "datasource": "a data source plugin and the pipeline that reads it",
         "document-extractor": "a node type that reads text out of files",
-        "iteration": _BODY,
-        "loop": _BODY,
-        "iteration-start": _BODY_EDGE,
-        "loop-start": _BODY_EDGE,
-        "loop-end": _BODY_EDGE,
         "memory-recall": _MEMORY,
         "memory-store": _MEMORY,
         "trigger-webhook": _TRIGGER,

@@ -15,6 +15,7 @@ from xworkflow.domain.schema import (
     ErrorStrategy,
     NodeSpec,
     RetryConfig,
+    SubGraph,
 )
 
 GRAPH: dict[str, Any] = {"nodes": [{"id": "s", "data": {"type": "start"}}], "edges": []}
@@ -87,7 +88,7 @@ workflow:
             data={"desc": "", "extra": {"kept": 1}},
             line=16,
         ),
-        NodeSpec(id="2", type="llm", title="7", parent_id="9", line=21),
+        NodeSpec(id="2", type="llm", title="7", line=21),
     )
     assert schema.edges == (
         EdgeSpec(id="e", source="1", target="2", source_handle="source", line=27),
@@ -124,10 +125,13 @@ def test_the_dialect_is_told_by_the_top_level_keys(root: Any, dialect: str) -> N
 
 def test_numbers_without_quotes_are_good_as_ids() -> None:
     schema = load(
-        "nodes: [{id: 1, parentId: 2, data: {type: start}}]\nedges: [{source: 1, target: 2}]"
+        "nodes: [{id: 1, parentId: 2, data: {type: start}}, {id: 2, data: {type: loop}}]\n"
+        "edges: [{source: 1, target: 1}, {source: 2, target: 2}]"
     )
-    assert (schema.nodes[0].id, schema.nodes[0].parent_id) == ("1", "2")
-    assert (schema.edges[0].source, schema.edges[0].target) == ("1", "2")
+    (loop,) = schema.nodes
+    body = SubGraph.model_validate(loop.data["sub_graph"])
+    assert (loop.id, body.nodes[0].id, body.edges[0].source) == ("2", "1", "1")
+    assert (schema.edges[0].source, schema.edges[0].target) == ("2", "2")
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.1.5", "0.3.1", "0.6.0", "0.6"])
@@ -296,20 +300,3 @@ def test_variables_get_the_type_that_they_declare(
     assert loaded.schema.environment_variables[0].value == expected
     assert loaded.schema.conversation_variables[0].default == expected
     assert [d.code for d in loaded.diagnostics] == codes * 2
-
-
-@pytest.mark.parametrize(
-    "place", [{"parentId": "p"}, {"data": {"iteration_id": "p"}}, {"data": {"loop_id": "p"}}]
-)
-def test_a_child_knows_its_container(place: dict[str, Any]) -> None:
-    drawn = {"id": "n", **place, "data": {"type": "llm", **place.get("data", {})}}
-    found = only(export([drawn]))
-    assert (found.parent_id, found.data) == ("p", {})
-
-
-def test_the_start_nodes_of_bodies_are_kept() -> None:
-    starts = [
-        {"id": "is", "parentId": "i", "data": {"type": "iteration-start"}},
-        {"id": "ls", "parentId": "l", "data": {"type": "loop-start"}},
-    ]
-    assert [n.type for n in load(export(starts), "json").nodes] == ["iteration-start", "loop-start"]

@@ -124,11 +124,13 @@ def test_the_items_of_an_assigner_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "node_type", ["start", "end", "answer", "template-transform", "llm", "iteration", "tool"]
+    "node_type", ["start", "end", "answer", "template-transform", "llm", "loop", "tool"]
 )
 def test_other_types_keep_their_data(node_type: str) -> None:
     data = {"variables": [{"variable": "v"}], "unknown": [1], "desc": "d", "version": "2"}
-    assert data_of(node_type, **data) == data
+    empty: dict[str, Any] = {"sub_graph": {"nodes": [], "edges": []}}
+    body = empty if node_type == "loop" else {}
+    assert data_of(node_type, **data) == data | body
 
 
 def test_what_the_editor_needs_is_dropped() -> None:

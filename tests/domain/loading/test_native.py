@@ -285,18 +285,46 @@ def test_other_nodes_keep_a_key_that_is_called_sub_graph() -> None:
     assert load(drawn(nodes=[{"id": "c", "data": data}]), "json").nodes[0].data == data
 
 
-def test_policies_inside_of_a_body_are_warned_of() -> None:
-    body = {
-        "nodes": [
-            {"id": "a", "type": "code", "data": {"retry_config": {"max_retries": 2}}},
-            {"id": "g", "type": "gather", "data": {"timeout_secs": 5}},
-            {"id": "t", "type": "code", "data": {"timeout_secs": 5}},
-        ],
-        "edges": [],
+def test_nodes_of_a_body_keep_their_policies() -> None:
+    risky = {
+        "id": "a",
+        "type": "code",
+        "data": {
+            "retry_config": {"max_retries": 2},
+            "error_strategy": {"type": "default-value", "default_value": {"x": 1}},
+            "timeout_secs": 5,
+        },
     }
+    body = {"nodes": [risky], "edges": []}
+    schema = load(drawn(nodes=[{"id": "c", "data": {"type": "loop", "sub_graph": body}}]), "json")
+    (found,) = SubGraph.model_validate(schema.nodes[0].data["sub_graph"]).nodes
+    assert found.retry_config == RetryConfig(max_retries=2)
+    assert found.error_strategy == ErrorStrategy(type="default-value", default_value={"x": 1})
+    assert found.timeout_secs == 5
+
+
+def test_a_wrong_policy_in_a_body_is_only_a_warning() -> None:
+    body = {"nodes": [{"id": "a", "type": "code", "data": {"timeout_secs": "x"}}], "edges": []}
     loaded = read(drawn(nodes=[{"id": "c", "data": {"type": "loop", "sub_graph": body}}]), "json")
     found = [(d.level, d.code, d.node_id, d.field_path) for d in loaded.diagnostics]
-    assert found == [
-        ("warning", "W011", "c", "sub_graph.a.retry_config"),
-        ("warning", "W011", "c", "sub_graph.t.timeout_secs"),
-    ]
+    assert found == [("warning", "W013", "a", "timeout_secs")]
+
+
+def test_the_lines_of_inner_nodes_are_kept() -> None:
+    schema = load(
+        """version: 0.1.0
+nodes:
+- id: c
+  data:
+    type: loop
+    sub_graph:
+      nodes:
+      - id: a
+        type: start
+      - {id: b, type: end}
+      edges: []
+edges: []
+"""
+    )
+    assert schema.inner_lines == {"a": 8, "b": 10}
+    assert schema.model_copy(update={"inner_lines": {}}).hash == schema.hash

@@ -7,17 +7,37 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xworkflow.domain.schema import EdgeSpec, NodeSpec, WorkflowSchema
+from xworkflow.domain.quota import DslLimits
+from xworkflow.domain.schema import EdgeSpec, ErrorHandler, NodeSpec, SubGraph, WorkflowSchema
 from xworkflow.engine.validation import validate
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.registry import NodeRegistry
 
-TYPES = [*sorted(NodeRegistry.builtin().names()), "agent", "plugin.x", "nope", ""]
+TYPES = [*sorted(NodeRegistry.builtin().names(in_body=True)), "agent", "plugin.x", "nope", ""]
 IDS = ["a", "b", "c", "start", "", " "]
 KEYS = [
     "variables", "outputs", "answer", "cases", "template", "code", "language", "url", "method",
     "body", "items", "variable", "value_selector", "conditions", "type", "value", "groups",
 ]  # fmt: skip
+
+
+def container(node_id: str, node_type: str, body: SubGraph, around: bool) -> NodeSpec:
+    """A container that can be read, in both dialects; on demand inside of another one."""
+    data = {
+        "input_selector": ["start", "x"],
+        "output_selector": ["b", "x"],
+        "output_variable": "o",
+        "operation": "map",
+        "condition": {"variable_selector": "loop.x", "comparison_operator": "is"},
+        "loop_count": 2,
+        "loop_variables": [{"label": "x"}],
+        "break_conditions": [{"variable_selector": "a.y", "comparison_operator": "is"}],
+        "sub_graph": body.model_dump(mode="json", exclude_defaults=True),
+    }
+    made = NodeSpec(id=node_id, type=node_type, data=data)
+    inside = SubGraph(nodes=(made,), edges=(), start=node_id)
+    return container("a", "iteration", inside, around=False) if around else made
+
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["", "a.b", "{{#a.b#}}", "{{ a"]),
@@ -32,7 +52,6 @@ nodes = st.builds(
     type=st.sampled_from(TYPES),
     title=st.sampled_from(["", "T"]),
     data=st.dictionaries(st.sampled_from(KEYS), json_values, max_size=4),
-    parent_id=st.sampled_from([None, None, None, "a"]),
 )
 edges = st.builds(
     EdgeSpec,
@@ -41,11 +60,25 @@ edges = st.builds(
     target=st.sampled_from(IDS),
     source_handle=st.sampled_from([None, "source", "false", "x", "fail-branch"]),
 )
+bodies = st.builds(
+    SubGraph,
+    nodes=st.lists(nodes, max_size=3).map(tuple),
+    edges=st.lists(edges, max_size=3).map(tuple),
+    start=st.none() | st.sampled_from(IDS),
+)
+containers = st.builds(
+    container,
+    st.sampled_from(IDS),
+    st.sampled_from(["iteration", "loop", "list-operator"]),
+    bodies,
+    st.booleans(),
+)
 schemas = st.builds(
     WorkflowSchema,
     dialect=st.sampled_from(["native", "dify"]),
-    nodes=st.lists(nodes, max_size=5).map(tuple),
+    nodes=st.lists(nodes | containers, max_size=5).map(tuple),
     edges=st.lists(edges, max_size=6).map(tuple),
+    error_handler=st.none() | st.builds(ErrorHandler, sub_graph=bodies),
 )
 
 
@@ -54,6 +87,8 @@ def test_validation_never_raises_and_judges_alike_each_time(schema: WorkflowSche
     report = validate(schema)
     assert report == validate(schema)
     assert report.is_valid == (not report.errors)
+    roomy = DslLimits(99, 99, 99, 99_999, 99)
+    assert validate(schema, limits=roomy) == report
 
 
 @given(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)).filter(lambda e: e[0] < e[1])))

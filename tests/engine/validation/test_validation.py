@@ -433,19 +433,6 @@ def test_a_fail_branch_is_legal_where_the_strategy_says_so() -> None:
     assert validate(schema) == Report()
 
 
-def test_bodies_are_not_looked_into() -> None:
-    inner = NodeSpec(id="inner", type="no-such-type", parent_id="it")
-    schema = graph(
-        START,
-        node("it", "iteration"),
-        inner,
-        END,
-        edges=[edge("start", "it"), edge("it", "end"), edge("inner", "inner")],
-        dialect="dify",
-    )
-    assert codes(validate(schema)) == ["E050"]
-
-
 def test_leftovers_of_a_dify_export_are_only_warnings() -> None:
     schema = graph(
         START,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
+from xworkflow.domain.loading.dify_bodies import fold
 from xworkflow.domain.loading.dify_nodes import is_note, node_of
 from xworkflow.domain.loading.edges import edges_of
 from xworkflow.domain.loading.findings import Findings
@@ -44,8 +45,9 @@ def read_dify(root: Object, findings: Findings, name: str) -> WorkflowSchema | N
     """A schema of everything in the file that has a right shape; the rest goes to ``findings``.
 
     None, with E060, for an app that is no drawn workflow. W010 for a version newer than the known
-    ones, W012 for a variable that is not of its declared type, E217 for a node's wrong policies,
-    E001 for a wrong shape. Raises ShapeError where there is no graph.
+    ones, W012 for a variable that is not of its declared type, W102 for an edge across the border
+    of a body, E217 for a node's wrong policies, E001 for a wrong shape. Raises ShapeError where
+    there is no graph.
     """
     app = optional_object(root, "app") or {}
     mode = optional_string(app, "mode") or "workflow"
@@ -54,17 +56,23 @@ def read_dify(root: Object, findings: Findings, name: str) -> WorkflowSchema | N
     workflow = _workflow(root)
     graph = _graph(workflow)
     read_node = partial(_node, findings=findings)
+    nodes = findings.each("nodes", list_at(graph, "nodes"), read_node)
+    edges = edges_of(optional_list(graph, "edges"), findings, id_at)
+    folded = fold(nodes, edges, findings)
+    top = {node.id for node in folded.nodes}
+    lines = {node.id: node.line for node in nodes if node.line is not None}
     return WorkflowSchema(
         dialect="dify",
         version=_version(root, findings),
         name=optional_string(app, "name") or name,
         mode=mode,
-        nodes=findings.each("nodes", list_at(graph, "nodes"), read_node),
-        edges=edges_of(optional_list(graph, "edges"), findings, id_at),
+        nodes=folded.nodes,
+        edges=folded.edges,
         environment_variables=_variables(workflow, "environment_variables", _environment, findings),
         conversation_variables=_variables(
             workflow, "conversation_variables", _conversation, findings
         ),
+        inner_lines={name: line for name, line in lines.items() if name not in top},
     )
 
 

@@ -56,6 +56,10 @@ _OPERATIONS: Final = MappingProxyType(
     }
 )
 
+_ERROR_MODES: Final = MappingProxyType(
+    {"continue-on-error": "continue_on_error", "remove-abnormal-output": "remove_abnormal"}
+)
+
 
 def is_note(node: Object) -> bool:
     """Whether a node is only there to be looked at."""
@@ -219,6 +223,21 @@ def _assignment(item: Object) -> Object:
     return item
 
 
+def _iteration(data: Object) -> Object:
+    mode = data.get("error_handle_mode")
+    if mode == "":
+        del data["error_handle_mode"]
+    elif isinstance(mode, str):
+        data["error_handle_mode"] = _ERROR_MODES.get(mode, mode)
+    return data
+
+
+def _loop(data: Object) -> Object:
+    if data.get("logical_operator") == "":
+        del data["logical_operator"]
+    return data
+
+
 def _each(items: JsonValue, convert: Conversion) -> JsonValue:
     """A list with its objects converted, as copies; anything else as it is."""
     if not isinstance(items, list):
@@ -235,6 +254,8 @@ _CONVERSIONS: Final[Mapping[str, Conversion]] = MappingProxyType(
         "template-transform": _template,
         "http-request": http_request,
         "if-else": _if_else,
+        "iteration": _iteration,
+        "loop": _loop,
         "list-operator": list_operator,
         "llm": llm,
         "question-classifier": question_classifier,

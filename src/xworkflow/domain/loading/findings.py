@@ -19,6 +19,8 @@ class Findings:
     def __init__(self, lines: Mapping[int, int]) -> None:
         self._lines = lines
         self._found: list[Diagnostic] = []
+        self.inner_lines: dict[str, int] = {}
+        """Where the nodes of bodies stand; a body becomes JSON, which keeps no lines."""
 
     @property
     def found(self) -> tuple[Diagnostic, ...]:
@@ -28,17 +30,18 @@ class Findings:
         """Where an object of the document begins; None for formats that keep no lines."""
         return self._lines.get(id(value))
 
-    def add(
+    def add(  # noqa: PLR0913
         self,
         code: str,
         message: str,
         *,
         node: str | None = None,
+        edge: str | None = None,
         field: str | None = None,
         at: JsonValue = None,
     ) -> None:
         line = self.line_of(at)
-        self._found.append(finding(code, message, node=node, field=field, line=line))
+        self._found.append(finding(code, message, node=node, edge=edge, field=field, line=line))
 
     @contextmanager
     def catching(self, path: str, at: JsonValue) -> Generator[None]:

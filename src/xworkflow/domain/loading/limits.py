@@ -10,6 +10,8 @@ MAX_VALUES: Final = 500_000
 """Objects, lists and scalars, aliases expanded; the largest known export has 8,000."""
 MAX_DEPTH: Final = 100
 """Half of what the readers of JSON on the way to a worker bear."""
+MAX_NESTING: Final = MAX_DEPTH // 4
+"""Bodies in one another: each is four levels of the schema's JSON."""
 MAX_TOML_BYTES: Final = 1024 * 1024
 """The standard parser is pure Python: it takes a second or two for each megabyte."""
 MAX_TOML_KEY: Final = 50

@@ -55,6 +55,8 @@ def read_native(root: Object, findings: Findings, name: str) -> WorkflowSchema:
         conversation_variables=_section(root, "conversation_variables", _conversation, findings),
         error_handler=_error_handler(root, findings),
         mcp_servers=_mcp_servers(root, findings),
+        # filled while the lines above were read
+        inner_lines=findings.inner_lines,
     )
 
 
@@ -96,7 +98,7 @@ def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
         id=node_id,
         type=node_type,
         title=optional_string(data, "title") or "",
-        data=with_body(data, node_type, node_id, findings),
+        data=with_body(data, node_type, findings),
         error_strategy=policies.error_strategy(),
         retry_config=policies.retry_config(),
         timeout_secs=policies.timeout_secs(),
@@ -130,7 +132,7 @@ def _error_handler(root: Object, findings: Findings) -> ErrorHandler | None:
 def _handler_body(handler: Object, findings: Findings) -> SubGraph:
     raw = object_at(handler, "sub_graph")
     try:
-        return body_of(raw, None, findings)
+        return body_of(raw, findings)
     except ShapeError as error:
         raise error.inside("sub_graph") from None
 

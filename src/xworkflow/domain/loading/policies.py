@@ -1,6 +1,6 @@
 """What a node says of its own failures: error strategy, retries, time limit (6.2, 6.3).
 
-A wrong one is a finding E217 at its node, which then loads without it.
+A wrong one is a finding at its node, which then loads without it: E217, or in native bodies W013.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ P = TypeVar("P", bound=BaseModel)
 class Policies:
     """Reads the policies of one node, drawn as objects; each is None where absent or wrong."""
 
-    def __init__(self, data: Object, node: str, findings: Findings) -> None:
+    def __init__(self, data: Object, node: str, findings: Findings, code: str = "E217") -> None:
         self.data = data
+        self.code = code
         self.node = node
         self.findings = findings
 
@@ -58,4 +59,4 @@ class Policies:
             return None
 
     def wrong(self, field: str, message: str) -> None:
-        self.findings.add("E217", message, node=self.node, field=field, at=self.data)
+        self.findings.add(self.code, message, node=self.node, field=field, at=self.data)

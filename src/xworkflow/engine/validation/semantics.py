@@ -13,13 +13,13 @@ from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES
 from xworkflow.domain.schema import NodeSpec
 from xworkflow.engine.validation.near_miss import nearest
-from xworkflow.engine.validation.references import check_references
+from xworkflow.engine.validation.references import check_ends, check_references
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.base import AnyNode, AnyNodeType, Node
 
 
 def check_semantics(subject: Subject) -> Iterator[Diagnostic]:
-    """Only top-level nodes that are neither mocked nor foreign, and that matter."""
+    """Only of nodes that are neither mocked nor foreign, and that matter."""
     for spec in subject.nodes:
         node_type = subject.type_of(spec)
         if node_type is None or subject.accepted_unseen(spec) or not subject.matters(spec):
@@ -33,6 +33,7 @@ def check_semantics(subject: Subject) -> Iterator[Diagnostic]:
         yield from node_type.check(node)
         yield from check_references(subject, node, node_type)
         yield from _check_handles(subject, spec, node, node_type)
+    yield from check_ends(subject)
 
 
 def _unreadable(

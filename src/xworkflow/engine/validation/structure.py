@@ -6,7 +6,7 @@ E002 to E013, E050, W001.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.schema import NodeSpec
@@ -26,12 +26,34 @@ def check_structure(subject: Subject) -> Iterator[Diagnostic]:
         yield finding("E003", "the workflow has no nodes", field="nodes")
         return
     yield from _check_ends(subject)
-    yield from _check_ids(subject)
+    yield from _check_nodes(subject)
     for node in subject.nodes:
-        yield from _check_type(node, subject)
         if not node.title.strip():
             yield finding("W001", "the node has no title", node=node.id, field="title")
     yield from _check_edges(subject)
+
+
+def check_body(subject: Subject, owner: str | None) -> Iterator[Diagnostic]:
+    """The same of a body; that one has no nodes is its container's affair (E211, E213, E216)."""
+    if not subject.nodes:
+        return
+    if subject.root is None:
+        text = "No start node found in sub-graph"
+        yield finding("E004", text, node=owner, field="sub_graph")
+    if subject.dialect == "native" and all(node.type != "end" for node in subject.nodes):
+        text = "No end node found in sub-graph"
+        yield finding("E006", text, node=owner, field="sub_graph")
+    yield from _check_nodes(subject)
+    yield from _check_edges(subject)
+
+
+def check_shared_names(subjects: Iterable[Subject]) -> Iterator[Diagnostic]:
+    """Dify's files keep all nodes in one list, so an id is used once, whatever the body."""
+    counted = Counter(node_id for subject in subjects for node_id in subject.by_id)
+    for node_id, count in counted.items():
+        if count > 1:
+            text = f"{count} nodes in different bodies have the id '{node_id}'"
+            yield finding("E007", text, node=node_id)
 
 
 def _check_ends(subject: Subject) -> Iterator[Diagnostic]:
@@ -44,17 +66,22 @@ def _check_ends(subject: Subject) -> Iterator[Diagnostic]:
         yield finding("E006", "the workflow has neither an end nor an answer node")
 
 
-def _check_ids(subject: Subject) -> Iterator[Diagnostic]:
-    # ids of bodies share the name space of those around them
-    for node_id, count in Counter(node.id for node in subject.schema.nodes).items():
+def _check_nodes(subject: Subject) -> Iterator[Diagnostic]:
+    for node_id, count in Counter(node.id for node in subject.nodes).items():
         if not node_id.strip():
             yield finding("E008", "a node has a blank id", node=node_id, field="id")
         elif count > 1:
             yield finding("E007", f"{count} nodes have the id '{node_id}'", node=node_id)
+    for node in subject.nodes:
+        yield from _check_type(node, subject)
 
 
 def _check_type(node: NodeSpec, subject: Subject) -> Iterator[Diagnostic]:
     if subject.known(node.type) or subject.accepted_unseen(node) or not subject.matters(node):
+        return
+    if subject.is_mark(node.type):
+        text = f"node type '{node.type}' means something only inside of an iteration or loop"
+        yield finding("E050", text, node=node.id, field="type")
         return
     provider = missing_provider(node.type)
     if provider is None:
@@ -69,12 +96,13 @@ def _check_type(node: NodeSpec, subject: Subject) -> Iterator[Diagnostic]:
 def _check_edges(subject: Subject) -> Iterator[Diagnostic]:
     # Dify's exports keep edges of nodes long gone; they lead nowhere
     source_code, target_code = ("E010", "E011") if subject.dialect == "native" else ("W102", "W102")
+    invalid = "" if subject.place is None else "Invalid edge reference: "
     for edge in subject.edges:
         if edge.source not in subject.by_id:
-            text = f"edge '{edge.id}' starts at the unknown node '{edge.source}'"
+            text = f"{invalid}edge '{edge.id}' starts at the unknown node '{edge.source}'"
             yield finding(source_code, text, edge=edge.id, field="source")
         if edge.target not in subject.by_id:
-            text = f"edge '{edge.id}' leads to the unknown node '{edge.target}'"
+            text = f"{invalid}edge '{edge.id}' leads to the unknown node '{edge.target}'"
             yield finding(target_code, text, edge=edge.id, field="target")
         if edge.source == edge.target:
             text = f"edge '{edge.id}' leads from '{edge.source}' to itself"

@@ -1,17 +1,19 @@
-"""What is validated: a schema's top level, with what can be reached in it."""
+"""What is validated: one graph, the top level or a body, with what can be reached in it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 from pydantic import ValidationError
 
 from xworkflow.domain.diagnostics import Diagnostic
-from xworkflow.domain.schema import EdgeSpec, NodeSpec, WorkflowSchema
-from xworkflow.domain.selectors import RESERVED, Dialect
-from xworkflow.nodes.base import AnyNodeType
+from xworkflow.domain.plan import Placement
+from xworkflow.domain.schema import EdgeSpec, NodeSpec, SubGraph, WorkflowSchema
+from xworkflow.domain.selectors import RESERVED, Dialect, Selector
+from xworkflow.nodes.base import AnyNode, AnyNodeType, ContainerNode, Node
 from xworkflow.nodes.registry import NodeRegistry
 from xworkflow.nodes.start import start_variables
 from xworkflow.nodes.unsupported import UNSUPPORTED
@@ -19,8 +21,31 @@ from xworkflow.nodes.unsupported import UNSUPPORTED
 OUTPUT_TYPES = ("end", "answer")
 
 
+class Place:
+    """Where a body lies: in a container of a subject, or (None) in the error handler of it."""
+
+    def __init__(
+        self, subject: Subject, container: tuple[AnyNode, ContainerNode[Any]] | None = None
+    ) -> None:
+        self.subject = subject
+        self.container = container
+
+    @property
+    def owner(self) -> str | None:
+        """The container's id."""
+        return self.container[0].id if self.container is not None else None
+
+    @cached_property
+    def offers(self) -> frozenset[Selector]:
+        """What the container gives its body to read."""
+        if self.container is None:
+            return frozenset()
+        node, container = self.container
+        return frozenset(container.offers(node))
+
+
 class Subject:
-    """A schema seen as a graph. ``nodes`` and ``edges`` are those of the top level only."""
+    """One graph. A body knows its ``place``; of the top level that is None."""
 
     def __init__(
         self,
@@ -28,27 +53,74 @@ class Subject:
         types: NodeRegistry,
         mocked: frozenset[str],
         foreign: frozenset[str],
+        place: Place | None = None,
     ) -> None:
         self.schema = schema
         self.mocked = mocked
         self.foreign = foreign
-        inner = {node.id for node in schema.nodes if node.parent_id is not None}
-        self.nodes = tuple(node for node in schema.nodes if node.parent_id is None)
-        self.edges = tuple(
-            edge for edge in schema.edges if edge.source not in inner and edge.target not in inner
-        )
+        self.place = place
+        self.nodes = schema.nodes
+        self.edges = schema.edges
         self.by_id = {node.id: node for node in self.nodes}
         self._types = types
+        self._begin: str | None = None
+
+    def bodies(self) -> Iterator[Subject]:
+        """The bodies that may run: of containers whose data can be read, and the error handler's.
+
+        Each is a graph of its own, in the dialect of the workflow around it.
+        """
+        for spec in self.nodes:
+            found = self.type_of(spec)
+            if not isinstance(found, ContainerNode) or self.accepted_unseen(spec):
+                continue
+            node = self.read(spec, found) if self.matters(spec) else None
+            container: ContainerNode[Any] = found
+            if node is not None and container.place(node) is Placement.CHILD:
+                yield self._body(container.body(node), Place(self, (node, container)))
+        if self.schema.error_handler is not None:
+            yield self._body(self.schema.error_handler.sub_graph, Place(self))
+
+    def _body(self, body: SubGraph, place: Place) -> Subject:
+        schema = WorkflowSchema(dialect=self.dialect, nodes=body.nodes, edges=body.edges)
+        subject = Subject(schema, self._types, self.mocked, self.foreign, place)
+        subject._begin = body.start
+        return subject
+
+    def read(self, spec: NodeSpec, node_type: AnyNodeType) -> AnyNode | None:
+        """A node with its data parsed; None when its type refuses the data (E217)."""
+        try:
+            data = node_type.data_model.model_validate(spec.data)
+        except ValidationError:
+            return None
+        return Node(spec.id, spec.type, spec.title, data, self.dialect)
+
+    def around(self) -> Iterator[Place]:
+        """The places of this body, from the inside out; nothing for the top level."""
+        place = self.place
+        while place is not None:
+            yield place
+            place = place.subject.place
 
     @property
     def dialect(self) -> Dialect:
         return self.schema.dialect
 
+    @property
+    def lenient(self) -> bool:
+        """Whether what leads nowhere is only warned of: Dify runs it, and in bodies the reference
+        does, which looks into none of them (2.1)."""
+        return self.dialect == "dify" or self.place is not None
+
     @cached_property
     def root(self) -> str | None:
-        """The start node's id; None when there is not exactly one."""
+        """Where a run begins. At the top level None when there is not exactly one start node; of
+        a body's the last one counts (7.1), or the node that Dify's container names."""
+        if self._begin is not None:
+            return self._begin if self._begin in self.by_id else None
         starts = [node.id for node in self.nodes if node.type == "start"]
-        return starts[0] if len(starts) == 1 else None
+        several = len(starts) > 1 and self.place is None
+        return starts[-1] if starts and not several else None
 
     @cached_property
     def reachable(self) -> frozenset[str] | None:
@@ -87,6 +159,15 @@ class Subject:
                     ready.append(target)
         return {node_id: found[node_id] for node_id in ready}
 
+    def sees(self, selector: Selector) -> bool:
+        """Whether a selector starts at a node of this graph or of one around it, or names what a
+        container offers."""
+        places = tuple(self.around())
+        graphs = (self, *(place.subject for place in places))
+        return any(selector[0] in graph.by_id for graph in graphs) or any(
+            selector[:2] in place.offers for place in places
+        )
+
     def matters(self, node: NodeSpec) -> bool:
         """Whether a node's own faults count: Dify exports hold leftovers that never run."""
         unreached = self.reachable is not None and node.id not in self.reachable
@@ -97,8 +178,13 @@ class Subject:
         return node.id in self.mocked or node.type in self.foreign
 
     def known(self, name: str) -> bool:
-        """Whether a top-level node may have this type."""
+        """Whether a node may have this type here."""
         return name in self._names
+
+    def is_mark(self, name: str) -> bool:
+        """Whether a type means something in bodies only."""
+        found = self._types.find(name)
+        return found is not None and found.in_bodies_only
 
     @cached_property
     def type_names(self) -> frozenset[str]:
@@ -107,8 +193,9 @@ class Subject:
 
     @cached_property
     def roots(self) -> frozenset[str]:
-        """What a selector may start with: nodes and namespaces."""
-        return RESERVED | self.by_id.keys()
+        """What a selector may start with: nodes and namespaces, those around a body included."""
+        outer = self.place.subject.roots if self.place is not None else RESERVED
+        return outer | self.by_id.keys()
 
     @cached_property
     def inputs(self) -> frozenset[str]:
@@ -125,11 +212,22 @@ class Subject:
         return self._out_edges.get(node_id, ())
 
     def line(self, found: Diagnostic) -> int | None:
-        """Where in the file the node or edge of a finding stands."""
+        """Where in the file the node or edge of a finding stands, or the container around it."""
+        line: int | None = None
         if found.edge_id is not None:
-            return self._edge_lines.get(found.edge_id)
-        node = self.by_id.get(found.node_id) if found.node_id is not None else None
-        return node.line if node is not None else None
+            line = self._edge_lines.get(found.edge_id)
+        elif found.node_id in self.by_id:
+            line = self._line_of(found.node_id)
+        for place in self.around():
+            if line is None and place.owner is not None:
+                line = place.subject._line_of(place.owner)
+        return line
+
+    def _line_of(self, node_id: str) -> int | None:
+        places = tuple(self.around())
+        if not places:
+            return self.by_id[node_id].line
+        return places[-1].subject.schema.inner_lines.get(node_id)
 
     @cached_property
     def _edge_lines(self) -> Mapping[str, int | None]:
@@ -137,7 +235,7 @@ class Subject:
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return self._types.names()
+        return self._types.names(in_body=self.place is not None)
 
     @cached_property
     def _out_edges(self) -> Mapping[str, tuple[EdgeSpec, ...]]:

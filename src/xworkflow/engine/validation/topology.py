@@ -16,7 +16,7 @@ def check_topology(subject: Subject, *, cycles: bool = True) -> Iterator[Diagnos
         yield from _check_cycles(subject)
     yield from _check_reach(subject, reachable)
     outputs = [node for node in subject.nodes if node.type in OUTPUT_TYPES]
-    if outputs and not any(node.id in reachable for node in outputs):
+    if subject.place is None and outputs and not any(node.id in reachable for node in outputs):
         yield finding("E103", "no end or answer node can be reached from the start node")
     yield from _check_edges(subject, reachable)
 
@@ -55,7 +55,7 @@ def _check_reach(subject: Subject, reachable: frozenset[str]) -> Iterator[Diagno
     for node in subject.nodes:
         if node.id in reachable:
             continue
-        if subject.dialect == "dify":
+        if subject.lenient:
             yield finding("W103", "unreachable node, it will not run", node=node.id)
         else:
             yield finding("E102", "the node cannot be reached from the start node", node=node.id)
@@ -72,12 +72,12 @@ def _check_edges(subject: Subject, reachable: frozenset[str]) -> Iterator[Diagno
         if source.type in _last_types(subject):
             text = f"edge '{edge.id}' leads on from the {source.type} node '{source.id}'"
             yield finding("W101", text, node=source.id, edge=edge.id)
-        # Dify's leftovers have W103 already
-        if subject.dialect == "native" and not {source.id, target.id} <= reachable:
+        # leftovers have W103 already
+        if not subject.lenient and not {source.id, target.id} <= reachable:
             text = f"edge '{edge.id}' joins a node that cannot be reached"
             yield finding("W102", text, edge=edge.id)
 
 
 def _last_types(subject: Subject) -> tuple[str, ...]:
-    # chat workflows of Dify answer in pieces, one answer node after the other
-    return OUTPUT_TYPES if subject.dialect == "native" else ("end",)
+    # chat workflows of Dify answer in pieces, one answer node after the other; bodies need an end
+    return ("end",) if subject.lenient else OUTPUT_TYPES
