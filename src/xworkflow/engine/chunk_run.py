@@ -41,7 +41,7 @@ from xworkflow.domain.state import dump_state, initial_state, load_state
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
-from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
+from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect, settled
 from xworkflow.engine.compile import Compiled
 from xworkflow.engine.driver import Driver, Effect
 from xworkflow.errors import NodeError
@@ -99,24 +99,24 @@ class ChunkRun(Carrier):
 
     def begin(self, at: int) -> list[LaneEffect]:
         self._now = at
-        return list(self._start_more())
+        return settled(list(self._start_more()))
 
     def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
         driver = self.lanes.get(lane)
         if driver is None or self._over:
             return []
-        return list(self._take(lane, driver, driver.feed(fact)))
+        return settled(list(self._take(lane, driver, driver.feed(fact))))
 
     def tell(self, fact: Fact) -> list[LaneEffect]:
         effects: list[LaneEffect] = []
         self._note(fact)
         for lane, driver in list(self.lanes.items()):
             if not self._over:
-                effects += self._take(lane, driver, driver.feed(fact))
+                effects += self._take(lane, driver, driver.feed(fact), more=False)
         if isinstance(fact, AbortRequested) and not self._over:
             effects += self._finish(error=f"Workflow aborted: {fact.reason or 'cancelled'}")
         effects += self._start_more()
-        return effects
+        return settled(effects)
 
     def _note(self, fact: Fact) -> None:
         match fact:
@@ -378,6 +378,7 @@ class ChunkRun(Carrier):
             "now": self._now,
             "events": self.events,
             "draining": self._draining,
+            "drained": sorted(self._drained),
             "paused": self._paused,
             "stopping": self._stopping,
         }
@@ -399,6 +400,7 @@ class ChunkRun(Carrier):
         self._now = state["now"]
         self.events = state["events"]
         self._draining = state["draining"]
+        self._drained = set(state["drained"])
         self._paused = state["paused"]
         self._stopping = state["stopping"]
         self.lanes = {
