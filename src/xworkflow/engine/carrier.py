@@ -111,9 +111,9 @@ class Carrier(ABC):
 class SingleRun(Carrier):
     """A whole run, or an error handler's."""
 
-    def __init__(self, compiled: Compiled, state: RunState) -> None:
+    def __init__(self, compiled: Compiled, state: RunState, *, in_region: bool = False) -> None:
         self.compiled = compiled
-        self.driver = Driver(compiled, state)
+        self.driver = Driver(compiled, state, in_region=in_region)
         self.lanes = {0: self.driver}
         self.events = state.events
 

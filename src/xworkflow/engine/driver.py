@@ -71,13 +71,15 @@ _NO_REPEATS: Final = PersistentMap[Progress]()
 class Driver:
     """One run on its way. Not thread-safe; deterministic, so replay-safe.
 
-    ``state`` is always the state after the last fact.
+    ``state`` is always the state after the last fact. ``in_region`` opens no container and asks
+    nobody: the pool of a region lacks what these read, and no chunk and no answer reaches it.
     """
 
-    def __init__(self, compiled: Compiled, state: RunState) -> None:
+    def __init__(self, compiled: Compiled, state: RunState, *, in_region: bool = False) -> None:
         self.compiled = compiled
         self.plan = compiled.plan
         self.state = state
+        self._in_region = in_region
 
     def feed(self, fact: Fact) -> list[Effect]:
         """Take a fact in, and all that follows from it without the world's help."""
@@ -107,9 +109,9 @@ class Driver:
                 match self.plan.nodes[command.node].placement:
                     case Placement.INLINE:
                         return self._run_inline(command)
-                    case Placement.CHILD:
+                    case Placement.CHILD if not self._in_region:
                         return self._open(command)
-                    case Placement.WAIT:
+                    case Placement.WAIT if not self._in_region:
                         return self._ask(command)
                     case _:
                         return None

@@ -29,16 +29,19 @@ def compiled_of(run: RunInput) -> Compiled:
     return plans.get(run.schema_text, options)
 
 
-def carrier_of(run: RunInput, compiled: Compiled, execution_id: str) -> Carrier:
+def carrier_of(
+    run: RunInput, compiled: Compiled, execution_id: str, *, in_region: bool = False
+) -> Carrier:
     """What a workflow that was started with this carries. Raises CompileError."""
     if run.chunk is None:
-        return SingleRun(compiled, first_state(run, compiled, execution_id))
+        return SingleRun(compiled, first_state(run, compiled, execution_id), in_region=in_region)
     node_type = NodeRegistry.builtin().find(run.chunk.node_type)
     if not isinstance(node_type, ContainerNode):
         raise CompileError(f"'{run.chunk.node_type}' repeats no body")
     container: ContainerNode[Any] = node_type
     node = container_of(run.chunk, compiled, container)
-    return ChunkRun(compiled, run, container, node, _config(run, compiled.schema))
+    config = _config(run, compiled.schema)
+    return ChunkRun(compiled, run, container, node, config, in_region=in_region)
 
 
 def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
