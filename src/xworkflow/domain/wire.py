@@ -205,7 +205,8 @@ class RunInput(_Wire):
     root_id: str | None = None
     """Of a sub-graph: the workflow id of the run that it belongs to."""
     waiting: tuple[Waiting, ...] = ()
-    """Of a continued run: the questions of its sub-graphs."""
+    """Of a continued run: the questions of its sub-graphs; of a continued sub-graph: those that its
+    root has heard of."""
 
 
 class Admission(_Wire):
