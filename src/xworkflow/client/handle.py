@@ -231,7 +231,8 @@ class WorkflowHandle:
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             details = cause.details if isinstance(cause, ApplicationError) else ()
-            problems = cast("list[str]", details[0]) if details else [str(cause)]
+            text = cause.message if isinstance(cause, ApplicationError) else str(cause)
+            problems = cast("list[str]", details[0]) if details else [text]
             raise InputError(tuple(problems)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
@@ -271,6 +272,8 @@ def _failed(cause: BaseException | None) -> ExecutionStatus:
 
 
 def _unreachable(error: RPCError, execution_id: str) -> InfrastructureError | InputError:
+    if error.status is RPCStatusCode.NOT_FOUND and "already completed" in error.message:
+        return InputError((f"run '{execution_id}' has ended",))
     if error.status is RPCStatusCode.NOT_FOUND:
         return InputError((f"there is no run '{execution_id}'",))
     return InfrastructureError(f"the Temporal server does not answer: {error.message}")
