@@ -96,6 +96,16 @@ def test_the_lines_of_a_file_are_no_part_of_the_version() -> None:
     assert len({WorkflowSchema(nodes=(node,)).hash for node in moved}) == 1
 
 
+@given(SCHEMA, TEXT)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+def test_a_changed_copy_has_a_text_and_a_hash_of_its_own(schema: WorkflowSchema, name: str) -> None:
+    assert (schema.text, schema.hash) == (schema.model_copy().text, schema.model_copy().hash)
+    changed = schema.model_copy(update={"name": name})
+    fresh = WorkflowSchema.model_validate_json(changed.text)
+    assert fresh.name == name
+    assert (changed.hash == schema.hash) == (name == schema.name)
+
+
 @given(
     st.lists(st.tuples(TEXT, st.sampled_from(["start", "code", "end"]), OBJECT), max_size=3),
     st.lists(st.tuples(TEXT, TEXT), max_size=3),
