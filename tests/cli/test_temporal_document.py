@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from tests.cli import flows
 from tests.cli.command import PROGRAM, Command, Ended
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Stopped
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.wire import SEARCH_ATTRIBUTES
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
@@ -76,7 +76,7 @@ def desk(at_server: Command, temporal_binary: Path) -> Iterator[Desk]:
 
 
 async def client_of(address: str) -> Client:
-    return await Client.connect(address, data_converter=pydantic_data_converter)
+    return await Client.connect(address, data_converter=DATA_CONVERTER)
 
 
 async def test_the_documented_lines_start_ask_show_and_stop_runs(desk: Desk, worker: str) -> None:

@@ -11,15 +11,14 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from tests.histories.shapes import SHAPES, WEB, Shape
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.embedded.server import start_server
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockServer
@@ -33,7 +32,7 @@ async def record(names: list[str]) -> None:
     """Run the shapes on a server and a worker of our own, and write their histories."""
     async with start_server() as server:
         client = await Client.connect(
-            server.address, data_converter=pydantic_data_converter, identity="golden"
+            server.address, data_converter=DATA_CONVERTER, identity="golden"
         )
         for name in names:
             await _record(name, SHAPES[name], client)
@@ -74,16 +73,11 @@ async def _write(name: str, handle: WorkflowHandle, client: Client) -> None:
             handle.execution_id, run_id=run_id
         ).fetch_history()
         suffix = "" if number == 1 else f".{number}"
-        data = json.loads(fetched.to_json(), object_hook=_without_trace)
+        data = json.loads(fetched.to_json())
         (FOLDER / f"{name}{suffix}.json").write_text(json.dumps(data, indent=1) + "\n")
         run_id, number = _next_run(fetched), number + 1
     events = [event.to_json() async for event in handle.events(follow=False)]
     (FOLDER / f"{name}.events.json").write_text(json.dumps(events, indent=1) + "\n")
-
-
-def _without_trace(item: dict[str, Any]) -> dict[str, Any]:
-    """A stack trace names the paths of the machine that recorded it."""
-    return {key: value for key, value in item.items() if key != "stackTrace"}
 
 
 def _next_run(history: WorkflowHistory) -> str | None:

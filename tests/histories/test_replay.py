@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.histories.shapes import SHAPES
 from xworkflow.client.history import HistoryFeed
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.worker import workflow_runner
 from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
@@ -37,7 +37,7 @@ async def test_a_golden_history_replays(path: Path, *, sandboxed: bool) -> None:
     replayer = Replayer(
         workflows=[GraphWorkflow, SubGraphWorkflow],
         workflow_runner=workflow_runner(sandboxed=sandboxed),
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
     )
     await replayer.replay_workflow(recorded(path))
 
@@ -46,7 +46,7 @@ async def test_a_golden_history_replays(path: Path, *, sandboxed: bool) -> None:
 async def test_a_golden_history_reads_as_it_was(name: str) -> None:
     seen: list[dict[str, Any]] = []
     for path in parts_of(name):
-        feed = HistoryFeed(pydantic_data_converter, f"golden-{name}")
+        feed = HistoryFeed(DATA_CONVERTER, f"golden-{name}")
         for event in recorded(path).events:
             seen.extend([made.to_json() for made in await feed.take(event)])
     assert seen == json.loads((FOLDER / f"{name}.events.json").read_text())
@@ -67,8 +67,6 @@ async def test_a_changed_order_of_commands_is_caught() -> None:
         e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")
     )
     scheduled.activity_task_scheduled_event_attributes.activity_type.name = "another-type"
-    replayer = Replayer(
-        workflows=[GraphWorkflow, SubGraphWorkflow], data_converter=pydantic_data_converter
-    )
+    replayer = Replayer(workflows=[GraphWorkflow, SubGraphWorkflow], data_converter=DATA_CONVERTER)
     with pytest.raises(Exception, match=r"(?i)nondeterminism"):
         await replayer.replay_workflow(history)

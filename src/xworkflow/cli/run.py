@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xworkflow.cli.app import run_async
+from xworkflow.cli.input_options import InputPairs, InputsFile, Query, WorkflowFile
 from xworkflow.cli.printing import print_json, print_note
 from xworkflow.errors import InputError
 
@@ -56,17 +56,11 @@ class Order:
 def register(app: typer.Typer) -> None:
     @app.command("run", help=EXAMPLES)
     def command(  # noqa: PLR0913
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="The workflow.")],
+        file: WorkflowFile,
         *,
-        inputs: Annotated[
-            list[str] | None, typer.Option("--input", "-i", metavar="K=V", help="An input.")
-        ] = None,
-        inputs_file: Annotated[
-            Path | None, typer.Option("--inputs", metavar="FILE.json", help="Inputs as JSON.")
-        ] = None,
-        query: Annotated[
-            str | None, typer.Option(metavar="TEXT", help="sys.query, the text of a chat.")
-        ] = None,
+        inputs: InputPairs = None,
+        inputs_file: InputsFile = None,
+        query: Query = None,
         address: Annotated[
             str | None, typer.Option(metavar="HOST:PORT", help="A Temporal server.")
         ] = None,

@@ -11,9 +11,9 @@ import os
 import re
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.errors import InfrastructureError
 from xworkflow.telemetry import plugins
 
@@ -36,7 +36,7 @@ async def connect(address: str | None = None) -> Client:
         async with asyncio.timeout(CONNECT_SECS):
             config["target_host"] = target
             return await Client.connect(
-                **config, data_converter=pydantic_data_converter, plugins=plugins(os.environ)
+                **config, data_converter=DATA_CONVERTER, plugins=plugins(os.environ)
             )
     except (RuntimeError, ValueError, TimeoutError) as error:
         logging.getLogger(__name__).info("connecting to %s: %s", target, error)

@@ -19,8 +19,11 @@ from typing import Final, NamedTuple
 from minijinja import Environment, TemplateError
 
 from xworkflow.domain.native_style import nativise
+from xworkflow.domain.python_style import DRAFT, pythonise
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.template_drafts import draft
 from xworkflow.domain.template_printers import DifyPrinter, NativePrinter, PrintedTooMuch
+from xworkflow.domain.template_python import FILTERS
 from xworkflow.domain.template_tokens import UnreadableTemplate, scan
 from xworkflow.domain.template_values import view
 from xworkflow.domain.values import JsonValue
@@ -58,12 +61,16 @@ def render(  # noqa: PLR0913 - the limits are independent
     values, ``MAX_FUEL``). Raises NodeError ``template_error``.
     """
     _check_size("Template too large", template, max_template_bytes)
-    source = _prepare(template, dialect)
+    prepared = _prepare(template, dialect)
     printable = min(_MAX_PRINTED, _PRINTED_PER_OUTPUT * (max_output_bytes or _MAX_PRINTED))
-    environment = _environment(dialect, fuel or MAX_FUEL, printable)
-    views = {name: view(value, dialect) for name, value in variables.items() if name != "self"}
+    environment = _environment(dialect, prepared, fuel or MAX_FUEL, printable)
+    given = ((name, value) for name, value in variables.items() if name != "self")
     try:
-        text = environment.render_str(source, _NAME, **views)
+        if prepared.drafts:
+            views = {name: draft(value) for name, value in given}
+        else:
+            views = {name: view(value, dialect) for name, value in given}
+        text = environment.render_str(prepared.source, _NAME, **views)
     except PrintedTooMuch:
         limit = max_output_bytes or printable
         raise _error(f"Template output too large (max {limit}, got more)") from None
@@ -84,8 +91,17 @@ def syntax_error(template: str) -> SyntaxProblem | None:
     return None
 
 
+class _Prepared(NamedTuple):
+    """A template as minijinja gets it, the filters of Python's that it may use, and whether it
+    changes lists or objects."""
+
+    source: str
+    filters: tuple[str, ...] = ()
+    drafts: bool = False
+
+
 @lru_cache(maxsize=128)
-def _prepare(template: str, dialect: Dialect) -> str:
+def _prepare(template: str, dialect: Dialect) -> _Prepared:
     """The template as minijinja gets it; its syntax is checked as it was written.
 
     In Dify's dialect every kind of line break is ``\\n``: Jinja2 reads templates so.
@@ -94,19 +110,28 @@ def _prepare(template: str, dialect: Dialect) -> str:
     if problem is not None:
         raise _error(f"Template parse error: {problem.message}")
     if dialect == "dify":
-        return _LINE_BREAK.sub("\n", template)
+        template = _LINE_BREAK.sub("\n", template)
     try:
-        return nativise(template, scan(template))
-    except UnreadableTemplate:  # what minijinja reads all the same prints Python's way
-        return template
+        parts = scan(template)
+    except UnreadableTemplate:  # what minijinja reads all the same is left to it
+        return _Prepared(template)
+    if dialect == "native":
+        return _Prepared(nativise(template, parts))
+    source, drafts = pythonise(template, parts)
+    return _Prepared(source, tuple(name for name in FILTERS if name in source), drafts)
 
 
-def _environment(dialect: Dialect, fuel: int, printable: int) -> Environment:
+def _environment(dialect: Dialect, prepared: _Prepared, fuel: int, printable: int) -> Environment:
     """An environment for one render that may print ``printable`` characters of values."""
     if dialect == "dify":
         printer = DifyPrinter(printable)
-        filters = {"tojson": printer.tojson}
-        return Environment(fuel=fuel, finalizer=printer.output, filters=filters)
+        filters = {name: FILTERS[name] for name in prepared.filters}
+        return Environment(
+            fuel=fuel,
+            finalizer=printer.output,
+            filters={**filters, "tojson": printer.tojson},
+            globals={DRAFT: draft} if prepared.drafts else None,
+        )
     native = NativePrinter(printable)
     environment = Environment(
         fuel=fuel,

@@ -7,8 +7,9 @@ type has one data model. What remains of a dialect is the switch ``WorkflowSchem
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,6 +114,14 @@ class WorkflowSchema(_Frozen):
     """Of a body: the node that it begins with, where that is no ``start`` node."""
     inner_lines: dict[str, int] = Field(default_factory=dict, exclude=True)
     """Where the nodes of bodies stand in the file, by their ids; a body's JSON keeps no lines."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; a changed one has a text and a hash of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            for derived in ("text", "hash"):
+                vars(copied).pop(derived, None)
+        return copied
 
     @cached_property
     def text(self) -> str:
