@@ -31,6 +31,12 @@ RUNNABLE = (
     "basic_chatflow",
     "http_request_with_json_tool_workflow",
     "test-answer-order",
+    "array_iteration_formatting_workflow",
+    "increment_loop_with_break_condition_workflow",
+    "iteration_flatten_output_enabled_workflow",
+    "multilingual_parallel_llm_streaming_workflow",
+    "update-conversation-variable-in-iteration",
+    "loop_contains_answer",
 )
 ENDED_WELL = ("succeeded", "partial-succeeded")
 
@@ -73,6 +79,7 @@ def drawing(name: str, case: dict[str, Any]) -> bytes:
 
 def mocks(case: dict[str, Any]) -> dict[str, MockNode]:
     outputs = {k: MockNode(outputs=v) for k, v in case.get("mocks", {}).items()}
+    outputs |= {k: MockNode(by_index=v) for k, v in case.get("mock_by_index", {}).items()}
     errors = {k: MockNode(error=v) for k, v in case.get("mock_errors", {}).items()}
     return outputs | errors
 
@@ -104,6 +111,7 @@ def outcomes(temporal_server: str) -> dict[int, ExecutionStatus]:
         schema = load(drawing(name, case), "yaml", name=name)
         builder = WorkflowRunner.builder(schema).user_inputs(case.get("inputs", {}))
         builder.system_vars({"query": case.get("query", "")}).mock_nodes(mocks(case))
+        builder.conversation_vars(case.get("conversation", {}))
         builder.client(client, task_queue="dify-fixtures")
         return await (await builder.run()).wait()
 

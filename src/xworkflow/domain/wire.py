@@ -84,9 +84,13 @@ class _Wire(BaseModel):
 
 
 class MockNode(_Wire):
-    """What a mocked node gives instead of doing its work: outputs, or an error's text."""
+    """What a mocked node gives instead of doing its work: outputs, or an error's text.
+
+    Inside of a container ``by_index`` has the outputs for each item or round.
+    """
 
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
+    by_index: tuple[dict[str, JsonValue], ...] = ()
     handle: str | None = None
     error: str | None = None
     error_type: str = "execution_error"

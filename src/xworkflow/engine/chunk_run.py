@@ -34,9 +34,8 @@ from xworkflow.domain.facts import (
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
-from xworkflow.domain.repeats import LOOP_ENDED, ChunkEnd, ItemOutcome
+from xworkflow.domain.repeats import ITEM_INDEX, LOOP_ENDED, ChunkEnd, ItemOutcome
 from xworkflow.domain.results import LlmUsage, PoolWrite
-from xworkflow.domain.selectors import SCOPE
 from xworkflow.domain.state import dump_state, initial_state, load_state
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
@@ -46,9 +45,6 @@ from xworkflow.engine.compile import Compiled
 from xworkflow.engine.driver import Driver, Effect
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode, ContainerNode, Node
-
-INDEX: Final = "__index"
-"""The item's number, in every body's scope."""
 
 _CONVERSATION: Final = "conversation"
 _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
@@ -182,7 +178,7 @@ class ChunkRun(Carrier):
             self.compiled,
             initial_state(
                 self.compiled.plan,
-                pool=_over(self._pool, {**scope, SCOPE: {**scope.get(SCOPE, {}), INDEX: index}}),
+                pool=_over(self._pool, scope).set(ITEM_INDEX, index),
                 config=self._config,
                 id_base=f"{self._task.execution_id}/{self._task.attempt}/{index}",
                 fake_id_prefix=_fake_prefix(self._run, self._task, index),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xworkflow.domain.repeats import ITEM_INDEX
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import NodeError, NodeFailure
@@ -19,8 +20,12 @@ class MockedNode(InlineNode[NodeData]):
         self.is_output = is_output
 
     def run(self, node: Node[NodeData], values: Values) -> NodeRunResult:
-        del node, values
+        del node
         mock = self._mock
         if mock.error is not None:
             raise NodeError(NodeFailure(code=mock.error_type, text=mock.error))
-        return NodeRunResult(outputs=mock.outputs, edge_source_handle=mock.handle)
+        outputs = mock.outputs
+        index = values.get(ITEM_INDEX) if mock.by_index else None
+        if isinstance(index, int):
+            outputs = mock.by_index[min(index, len(mock.by_index) - 1)]
+        return NodeRunResult(outputs=outputs, edge_source_handle=mock.handle)
