@@ -108,10 +108,19 @@ class WorkflowHandle:
         """
         if not self._collect_events:
             return
-        async with aclosing(self.read(follow=follow, after=after)) as batches:
-            async for _, new in batches:
-                for event in new:
-                    yield event
+        if follow and not await self._is_over():
+            async with aclosing(self.read(after=after)) as batches:
+                async for _, new in batches:
+                    for event in new:
+                        yield event
+        else:
+            log = RunLog(self._client, self.execution_id, after)
+            try:
+                whole = await log.whole(self.first_run_id or await self._find_first_run())
+            except RPCError as error:
+                raise _unreachable(error, self.execution_id) from None
+            for event in whole:
+                yield event
         self._events_active = not follow
 
     def events_active(self) -> bool:
@@ -124,9 +133,9 @@ class WorkflowHandle:
         """The feed after each history event, with the run's events that it brought. Feeds of
         sub-graphs are told from the run's own by their ``workflow_id``."""
         run_id = self.first_run_id or await self._find_first_run()
-        log = RunLog(self._client, self.execution_id, follow=follow, after=after)
+        log = RunLog(self._client, self.execution_id, after)
         try:
-            async with aclosing(log.read(run_id)) as batches:
+            async with aclosing(log.follow(run_id, wait=follow)) as batches:
                 async for batch in batches:
                     yield batch
         except RPCError as error:
@@ -244,6 +253,16 @@ class WorkflowHandle:
             raise RunError(str(error)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
+
+    async def _is_over(self) -> bool:
+        try:
+            description = await self._client.get_workflow_handle(self.execution_id).describe()
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
+        return description.status not in (
+            WorkflowExecutionStatus.RUNNING,
+            WorkflowExecutionStatus.CONTINUED_AS_NEW,
+        )
 
     async def _find_first_run(self) -> str:
         """The first history of the run: the present one names it in its first event."""
