@@ -6,7 +6,7 @@ The names of the seed document live here: ``TimeProvider``, ``IdGenerator``, ``S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -170,11 +170,25 @@ class HttpResponse:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class HttpStream:
+    """A response whose body is still coming. ``parts`` are decoded, can be read once, and raise
+    NodeError."""
+
+    status_code: int
+    headers: tuple[tuple[str, str], ...]
+    parts: AsyncIterator[bytes]
+
+
 class HttpClient(Protocol):
     """The one way out to the network, under the group's policy."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send and read whole. Any status is a response; raises NodeError for all else."""
+        ...
+
+    def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpStream]:
+        """Send, and read the body while it comes, within the same limits. Raises NodeError."""
         ...
 
     def check_url(self, url: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -20,6 +20,7 @@ from xworkflow.ports import (
     HttpClient,
     HttpRequest,
     HttpResponse,
+    HttpStream,
     Ports,
     SandboxLimits,
     SandboxPool,
@@ -92,6 +93,15 @@ class FakeHttp:
     async def send(self, request: HttpRequest) -> HttpResponse:
         self.sent.append(request)
         return self.response
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[HttpStream]:
+        response = await self.send(request)
+
+        async def parts() -> AsyncIterator[bytes]:
+            yield response.content
+
+        yield HttpStream(response.status_code, response.headers, parts())
 
     def check_url(self, url: str) -> None:
         if url == self.refused:
