@@ -211,6 +211,22 @@ class LlmProvider(Protocol):
         ...
 
 
+OnDelta = Callable[[str], None]
+"""Takes the next piece of an answer, which may be empty. Returns at once, and does not raise."""
+
+
+@runtime_checkable
+class StreamingLlmProvider(LlmProvider, Protocol):
+    """A provider that can hand an answer out while it comes; others answer in one piece."""
+
+    async def chat_completion_stream(
+        self, request: ChatRequest, http: HttpClient, on_delta: OnDelta
+    ) -> ChatResponse:
+        """Ask once. The pieces, joined, are the answer's content. Raises NodeError, also for a
+        stream that breaks off; never retries by itself."""
+        ...
+
+
 class LlmProviders(Protocol):
     """The providers of a group."""
 
@@ -287,12 +303,24 @@ class MemoryProvider(Protocol):
     async def clear_namespace(self, namespace: str) -> None: ...
 
 
+class DeltaSink(Protocol):
+    """Where a node puts the pieces of its outputs while it makes them, for whoever reads live."""
+
+    def put(self, variable: str, text: str) -> None:
+        """Take the next piece of an output. Returns at once, and does not raise."""
+        ...
+
+
 TemplateFunction = Callable[..., JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What one execution of a node is lent. Valid until ``execute`` returns; never kept."""
+    """What one execution of a node is lent. Valid until ``execute`` returns; never kept.
+
+    ``stream`` asks for pieces where a node could also wait for the whole, and ``deltas`` takes them
+    while they come; None where nobody reads along.
+    """
 
     sandbox: SandboxPool
     http: HttpClient
@@ -306,3 +334,5 @@ class Ports:
     credential_provider: CredentialProvider | None = None
     audit_logger: AuditLogger | None = None
     strict_template: bool = False
+    stream: bool = False
+    deltas: DeltaSink | None = None

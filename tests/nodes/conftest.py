@@ -21,6 +21,7 @@ from xworkflow.ports import (
     HttpRequest,
     HttpResponse,
     HttpStream,
+    LlmProvider,
     Ports,
     SandboxLimits,
     SandboxPool,
@@ -132,12 +133,22 @@ class FakeProvider:
 
 
 @dataclass
+class FakeDeltas:
+    """Keeps what is put."""
+
+    pieces: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def put(self, variable: str, text: str) -> None:
+        self.pieces.append((variable, text))
+
+
+@dataclass
 class FakeProviders:
     """Knows one provider, under every name but ``unknown``."""
 
-    provider: FakeProvider = field(default_factory=FakeProvider)
+    provider: LlmProvider = field(default_factory=FakeProvider)
 
-    def get(self, provider_id: str) -> FakeProvider:
+    def get(self, provider_id: str) -> LlmProvider:
         if provider_id == "unknown":
             raise NodeError.of_kind("execution_error", f"Provider not found: {provider_id}")
         return self.provider
