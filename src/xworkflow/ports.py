@@ -55,11 +55,15 @@ class SandboxLimits:
 
 @dataclass(frozen=True, slots=True)
 class CodeResult:
-    """What a script returned: ``value`` as JSON, and what it printed."""
+    """What a script returned: ``value`` as JSON, and what it printed.
+
+    ``chunks`` is what its stream callbacks gave, in order; None where it asked for no pieces.
+    """
 
     value: JsonValue
     stdout: str = ""
     engine: str = ""
+    chunks: tuple[JsonValue, ...] | None = None
 
 
 class JsRuntime(Protocol):
@@ -69,9 +73,19 @@ class JsRuntime(Protocol):
     def process_id(self) -> int: ...
 
     async def execute(
-        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+        self,
+        code: str,
+        inputs: Mapping[str, JsonValue],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
     ) -> CodeResult:
-        """Call the script's ``main(inputs)``. Raises SandboxError."""
+        """Call the script's ``main(inputs)``. Raises SandboxError.
+
+        ``streams`` has the pieces of the inputs that came in pieces, in the order in which they are
+        played to the script's callbacks (spec/runtime.md 2.6). A script that asks for no pieces is
+        called again, with ``inputs`` as they are.
+        """
         ...
 
 

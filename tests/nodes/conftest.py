@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -45,13 +45,21 @@ class FakeVm:
     language: str
     result: Any = None
     calls: list[tuple[str, Mapping[str, Any], SandboxLimits]] = field(default_factory=list[Any])
+    streams: list[Mapping[str, Sequence[str]] | None] = field(default_factory=list[Any])
+    chunks: tuple[Any, ...] | None = None
     process_id: int = 1
 
     async def execute(
-        self, code: str, inputs: Mapping[str, Any], limits: SandboxLimits
+        self,
+        code: str,
+        inputs: Mapping[str, Any],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
     ) -> CodeResult:
         self.calls.append((code, inputs, limits))
-        return CodeResult(self.result, stdout="printed")
+        self.streams.append(streams)
+        return CodeResult(self.result, stdout="printed", chunks=self.chunks)
 
     async def render(
         self, template: str, variables: Mapping[str, Any], dialect: Dialect, limits: SandboxLimits
