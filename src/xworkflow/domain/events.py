@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from xworkflow.domain.plan import PlanNode
+from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
 
@@ -103,6 +104,29 @@ def node_run_retry(
         "node_title": node.title,
         "error": failure.text,
         "retry_index": retry_index,
+    }
+
+
+def node_run_stream_chunk(
+    node: PlanNode, chunk_id: str, selector: Selector, chunk: str, *, is_final: bool
+) -> Content:
+    """A piece of an output; the last one that is known to be the last ``is_final``."""
+    return "node_run_stream_chunk", {
+        "id": chunk_id,
+        "node_id": node.id,
+        "node_type": node.type,
+        "chunk": chunk,
+        "selector": list(selector),
+        "is_final": is_final,
+    }
+
+
+def node_run_stream_replaced(node: PlanNode, selector: Selector) -> Content:
+    """What was shown of an output does not count: it comes again from its first piece."""
+    return "node_run_stream_replaced", {
+        "node_id": node.id,
+        "node_type": node.type,
+        "selector": list(selector),
     }
 
 

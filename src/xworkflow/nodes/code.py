@@ -119,13 +119,15 @@ def _sources(data: CodeData) -> dict[str, Selector]:
 
 
 def _may_listen(node: Node[CodeData]) -> bool:
-    """Whether the script may have callbacks at all; Dify's have none."""
-    return node.dialect == "native" and LANGUAGES.get(node.data.language) == "javascript"
+    """Whether the script may ask for pieces; Dify's never do."""
+    data = node.data
+    is_native_js = node.dialect == "native" and LANGUAGES.get(data.language) == "javascript"
+    return is_native_js and _CALLBACK in data.code
 
 
 def _streams(node: Node[CodeData], values: Values) -> dict[str, tuple[str, ...]]:
     """The inputs that came in pieces; none for a script that does not ask for any."""
-    if not _may_listen(node) or _CALLBACK not in node.data.code:
+    if not _may_listen(node):
         return {}
     found = {name: pieces_at(values.get, source) for name, source in _sources(node.data).items()}
     return {name: pieces for name, pieces in found.items() if pieces is not None}
