@@ -6,12 +6,13 @@ The names of the seed document live here: ``TimeProvider``, ``IdGenerator``, ``S
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
+from xworkflow.domain.deltas import Delta, StreamItem, StreamKey
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
 
@@ -323,6 +324,28 @@ class DeltaSink(Protocol):
     def put(self, variable: str, text: str) -> None:
         """Take the next piece of an output. Returns at once, and does not raise."""
         ...
+
+
+@runtime_checkable
+class StreamStore(Protocol):
+    """Keeps the live pieces of outputs beside histories. Shared by workers and readers."""
+
+    async def append(self, key: StreamKey, deltas: Sequence[Delta]) -> None:
+        """Add the deltas that are not there yet. A writer that is not the first of its node tells
+        so, even without deltas; one that has a newer one after it is not heard."""
+        ...
+
+    async def read(self, run_id: str, after: int = 0, *, limit: int = 1000) -> list[StreamItem]:
+        """The items of a run after a cursor, in their order."""
+        ...
+
+    def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[StreamItem]:
+        """The items of a run, also those to come. It never ends by itself: close it."""
+        ...
+
+    async def delete_run(self, run_id: str) -> None: ...
+    async def delete_older_than(self, days: float) -> int: ...
+    async def aclose(self) -> None: ...
 
 
 TemplateFunction = Callable[..., JsonValue]
