@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xworkflow.domain.pool import VariablePool
-from xworkflow.domain.streams import CHUNKS, chunks_of, merged, pieces_at, visible
+from xworkflow.domain.streams import CHUNKS, chunks_of, in_one_piece, merged, pieces_at, visible
 
 
 def pieces(outputs: dict[str, Any], *selector: str) -> tuple[str, ...] | None:
@@ -35,6 +35,13 @@ def test_what_has_no_pieces_has_none() -> None:
     assert pieces({"text": ["abc"], CHUNKS: {"text": [3]}}) is None
     assert pieces({"text": "abc", "other": "d", CHUNKS: {"text": [3]}}, "n", "other") is None
     assert pieces({"text": "abc", CHUNKS: {"text": [3]}}, "n", "text", "0") is None
+
+
+def test_what_stands_for_a_stream_is_one_piece() -> None:
+    outputs = in_one_piece({"text": "sorry", "n": 1})
+    assert pieces(outputs) == ("sorry",)
+    assert visible(outputs) == {"text": "sorry", "n": 1}
+    assert in_one_piece({"n": 1}) == {"n": 1}
 
 
 def test_lengths_are_not_shown() -> None:

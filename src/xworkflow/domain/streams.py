@@ -31,6 +31,13 @@ def chunks_of(variable: str, pieces: Iterable[str]) -> dict[str, JsonValue]:
     return {CHUNKS: {variable: [len(piece) for piece in pieces]}}
 
 
+def in_one_piece(outputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The outputs of a node that streams where something else stands for them (a default value):
+    each text is one piece, so that whoever listens hears it."""
+    texts = {name: [len(value)] for name, value in outputs.items() if isinstance(value, str)}
+    return {**outputs, CHUNKS: texts} if texts else dict(outputs)
+
+
 def pieces_at(get: Lookup, selector: Selector) -> tuple[str, ...] | None:
     """The pieces of the text at a selector; None where it did not come in pieces.
 
