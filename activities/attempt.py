@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
 
+from xworkflow.activities.delta_writer import DeltaWriter
 from xworkflow.context import WorkflowContext, live_context
+from xworkflow.domain.deltas import StreamKey
 from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.values import JsonValue
@@ -17,7 +21,7 @@ from xworkflow.errors import MisuseError, NodeError, NodeFailure
 from xworkflow.nodes.base import CrossedValues, InlineNode, Node, WorkNode
 from xworkflow.nodes.crossed_pool import CrossedPool
 from xworkflow.nodes.executors import BuiltInExecutor
-from xworkflow.ports import IdGenerator, Ports, TimeProvider
+from xworkflow.ports import DeltaSink, IdGenerator, Ports, TimeProvider
 from xworkflow.providers import (
     FakeIdGenerator,
     FakeTimeProvider,
@@ -31,20 +35,23 @@ from xworkflow.telemetry.spans import attempt_span
 _log = logging.getLogger("xworkflow.node")
 
 
-async def attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
-    """Run one attempt, and report how it ended. Failures are data; only cancellation is raised."""
+async def attempt(group: RuntimeGroup, task: NodeTask, activity_try: int = 1) -> NodeReport:
+    """Run one attempt, and report how it ended. Failures are data; only cancellation is raised.
+
+    ``activity_try`` counts Temporal's retries of it: a stream begins again with each.
+    """
     with about(task.execution_id, task.node_id), attempt_span(task) as tell:
-        report = await _attempt(group, task)
+        report = await _attempt(group, task, activity_try)
         tell(report)
         _log_end(task, report)
     return report
 
 
-async def _attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
+async def _attempt(group: RuntimeGroup, task: NodeTask, activity_try: int) -> NodeReport:
     limit = asyncio.timeout(task.timeout_secs)
     try:
         async with limit:
-            result = await _execute(group, task)
+            result = await _execute(group, task, activity_try)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -60,7 +67,7 @@ async def _attempt(group: RuntimeGroup, task: NodeTask) -> NodeReport:
     return NodeReport(at=_now(), result=result)
 
 
-async def _execute(group: RuntimeGroup, task: NodeTask) -> NodeRunResult:
+async def _execute(group: RuntimeGroup, task: NodeTask, activity_try: int) -> NodeRunResult:
     executor = group.node_executor_registry.get(task.node_type)
     if not isinstance(executor, BuiltInExecutor):
         context = _context(group, task)
@@ -73,14 +80,31 @@ async def _execute(group: RuntimeGroup, task: NodeTask) -> NodeRunResult:
     node = Node(task.node_id, task.node_type, task.title, data, task.dialect)
     values = CrossedValues({v.selector: v.value for v in task.values})
     if isinstance(node_type, WorkNode):
-        return await node_type.execute(node, values, _ports(group, task))
+        async with _deltas(group, task, activity_try, streams=node_type.streams(node)) as sink:
+            return await node_type.execute(node, values, _ports(group, task, sink))
     assert isinstance(node_type, InlineNode)  # noqa: S101 - a type is one of both
     return node_type.run(node, values)
 
 
-def _ports(group: RuntimeGroup, task: NodeTask) -> Ports:
+@asynccontextmanager
+async def _deltas(
+    group: RuntimeGroup, task: NodeTask, activity_try: int, *, streams: bool
+) -> AsyncGenerator[DeltaSink | None]:
+    """Where the pieces of an answer go while they come; None where nobody could read them."""
+    wanted = task.stream or task.dialect == "native"
+    if group.stream_store is None or not streams or not wanted:
+        yield None
+        return
+    key = StreamKey(task.execution_id, task.node_execution_id, task.attempt, activity_try)
+    async with DeltaWriter(group.stream_store, key) as sink:
+        yield sink
+
+
+def _ports(group: RuntimeGroup, task: NodeTask, deltas: DeltaSink | None = None) -> Ports:
     return group.ports(
         _time(task),
+        stream=task.stream,
+        deltas=deltas,
         idempotency_key=task.idempotency_key,
         strict_template=task.strict_template,
     )

@@ -18,11 +18,13 @@ from xworkflow.nodes.executors import NodeExecutorRegistry
 from xworkflow.ports import (
     AuditLogger,
     CredentialProvider,
+    DeltaSink,
     HttpClient,
     MemoryProvider,
     Ports,
     ResourceGovernor,
     SandboxPool,
+    StreamStore,
     TemplateFunction,
     TimeProvider,
 )
@@ -53,7 +55,8 @@ class RuntimeGroup:
 
     ``node_placement="activity"`` makes every node but pure control flow a regular activity, so that
     all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
-    runs may be; workers on several machines need it shared.
+    runs may be; workers on several machines need it shared. Without a ``stream_store`` nobody can
+    read along while a model answers; everything else is the same.
     """
 
     group_id: str | None = None
@@ -75,6 +78,7 @@ class RuntimeGroup:
     audit_logger: AuditLogger | None = None
     node_placement: NodePlacement = "auto"
     file_directory: Path | None = None
+    stream_store: StreamStore | None = None
 
     @classmethod
     def default(cls) -> RuntimeGroup:
@@ -109,7 +113,13 @@ class RuntimeGroup:
         return all(getattr(self, f.name) is getattr(other, f.name) for f in fields(self))
 
     def ports(
-        self, time: TimeProvider, *, idempotency_key: str = "", strict_template: bool = False
+        self,
+        time: TimeProvider,
+        *,
+        idempotency_key: str = "",
+        strict_template: bool = False,
+        stream: bool = False,
+        deltas: DeltaSink | None = None,
     ) -> Ports:
         """What one execution of a node is lent from this group."""
         return Ports(
@@ -124,6 +134,8 @@ class RuntimeGroup:
             credential_provider=self.credential_provider,
             audit_logger=self.audit_logger,
             strict_template=strict_template,
+            stream=stream,
+            deltas=deltas,
         )
 
     async def rest(self) -> None:
@@ -139,6 +151,8 @@ class RuntimeGroup:
         """End the group's processes and connections for good. Safe to call twice."""
         await self.sandbox_pool.aclose()
         await self.http_client_provider.aclose()
+        if self.stream_store is not None:
+            await self.stream_store.aclose()
 
 
 def _parts_of(tenant: ResourceGroup) -> dict[str, Any]:
@@ -219,6 +233,9 @@ class RuntimeGroupBuilder:
 
     def file_directory(self, directory: Path) -> Self:
         return self._set(file_directory=directory)
+
+    def stream_store(self, store: StreamStore) -> Self:
+        return self._set(stream_store=store)
 
     def build(self) -> RuntimeGroup:
         return RuntimeGroup(**self._parts)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from xworkflow.ports import HttpRequest, HttpResponse
+from xworkflow.ports import HttpRequest, HttpResponse, HttpStream
 from xworkflow.runtime_group.egress import EgressPolicy
 from xworkflow.runtime_group.http_client import HttpClientStats, HttpPoolConfig, PooledHttpClient
 
@@ -83,6 +84,13 @@ class HttpClientProvider:
         """Send as the default group (``ports.HttpClient``)."""
         await self._close_retired()
         return await self.client().send(request)
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[HttpStream]:
+        """Send as the default group, and read the body while it comes."""
+        await self._close_retired()
+        async with self.client().stream(request) as answer:
+            yield answer
 
     def check_url(self, url: str) -> None:
         """Ask the default group's policy (``ports.HttpClient``)."""

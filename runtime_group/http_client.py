@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -15,7 +16,7 @@ import httpcore
 import httpx
 
 from xworkflow.errors import NodeError
-from xworkflow.ports import HttpRequest, HttpResponse
+from xworkflow.ports import HttpRequest, HttpResponse, HttpStream
 from xworkflow.runtime_group.egress import EgressPolicy, MetadataBlocked, refused
 from xworkflow.runtime_group.http_transport import CheckedTransport, ResolutionError, SocketOption
 
@@ -79,12 +80,27 @@ class PooledHttpClient:
         Raises NodeError: ``input_validation_error`` for a URL that is invalid or refused,
         ``http_error`` for everything that goes wrong on the way.
         """
+        async with self.stream(request) as answer:
+            content = b"".join([part async for part in answer.parts])
+        return HttpResponse(answer.status_code, answer.headers, content)
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[HttpStream]:
+        """As ``send``, with the body to be read while it comes; its errors are the same."""
         self._requests += 1
         self._active += 1
+        limit = asyncio.timeout(request.timeout_secs)
         try:
-            async with asyncio.timeout(request.timeout_secs):
-                return await self._follow(request)
+            async with limit:
+                response = await self._follow(request)
+                try:
+                    headers = _headers(response)
+                    yield HttpStream(response.status_code, headers, _parts(response, request))
+                finally:
+                    await response.aclose()
         except TimeoutError:
+            if not limit.expired():
+                raise
             where = _origin(_parsed(request.url))
             raise _failed(f"{where} timed out after {request.timeout_secs:g}s") from None
         finally:
@@ -102,29 +118,29 @@ class PooledHttpClient:
         for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
             await client.aclose()
 
-    async def _follow(self, request: HttpRequest) -> HttpResponse:
+    async def _follow(self, request: HttpRequest) -> httpx.Response:
+        """The open response at the end of all redirects; whoever gets it closes it."""
         hop = request
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._exchange(hop)
             location = _location(response)
             if location is None or not request.follow_redirects:
                 return response
+            try:
+                async for _part in _parts(response, hop):
+                    pass  # what is read to its end leaves its connection to the next hop
+            finally:
+                await response.aclose()
             hop = _redirected(hop, response.status_code, location)
         raise _failed(f"more than {MAX_REDIRECTS} redirects", retryable=False)
 
-    async def _exchange(self, request: HttpRequest) -> HttpResponse:
+    async def _exchange(self, request: HttpRequest) -> httpx.Response:
         url = self._allowed(request.url)
         client = self._client(request.verify_tls)
         try:
-            response = await client.send(self._built(client, request, url), stream=True)
-            try:
-                content = await _read(response, request)
-            finally:
-                await response.aclose()
+            return await client.send(self._built(client, request, url), stream=True)
         except (httpx.HTTPError, *_TRANSPORT_ERRORS) as error:
             raise _mapped(error, _origin(url)) from error
-        headers = tuple((name.lower(), value) for name, value in response.headers.multi_items())
-        return HttpResponse(response.status_code, headers, content)
 
     def _allowed(self, text: str) -> httpx.URL:
         url = _parsed(text)
@@ -199,20 +215,25 @@ def _origin(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-async def _read(response: httpx.Response, request: HttpRequest) -> bytes:
+def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in response.headers.multi_items())
+
+
+async def _parts(response: httpx.Response, request: HttpRequest) -> AsyncIterator[bytes]:
     """The decoded body. Raises NodeError as soon as it is known to be too large."""
     limit = request.max_response_bytes
     declared = response.headers.get("content-length", "")
     if limit is not None and request.method != "HEAD" and declared.isdecimal():
         _check_size(int(declared), limit)
-    parts: list[bytes] = []
     size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if limit is not None:
-            _check_size(size, limit)
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if limit is not None:
+                _check_size(size, limit)
+            yield part
+    except (httpx.HTTPError, *_TRANSPORT_ERRORS) as error:
+        raise _mapped(error, _origin(response.request.url)) from error
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -220,10 +241,10 @@ def _check_size(size: int, limit: int) -> None:
         raise _failed(f"HTTP response too large (max {limit} bytes, got {size})")
 
 
-def _location(response: HttpResponse) -> str | None:
+def _location(response: httpx.Response) -> str | None:
     if response.status_code not in _REDIRECTS:
         return None
-    return dict(response.headers).get("location")
+    return dict(_headers(response)).get("location")
 
 
 def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:

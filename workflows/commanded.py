@@ -24,6 +24,7 @@ from xworkflow.domain.facts import (
 )
 from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.selectors import Selector, SelectorError, parse_selector
+from xworkflow.domain.streams import visible
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import (
     ABORT_SIGNAL,
@@ -172,9 +173,9 @@ class Commanded:
         keyed by item."""
         lanes = self._carried().carrier.lanes
         found = {
-            str(lane): dict(driver.state.pool.namespace(node_id))
+            str(lane): visible(driver.state.pool.namespace(node_id))
             if node_id is not None
-            else driver.state.pool.to_json()
+            else {name: visible(space) for name, space in driver.state.pool.to_json().items()}
             for lane, driver in lanes.items()
         }
         return found if self._carried().driver is None else found["0"]

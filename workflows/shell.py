@@ -315,7 +315,9 @@ class Shell:
         return plan.nodes[start.node].placement is Placement.LOCAL
 
     def _start_activity(self, lane: int, start: StartNode) -> None:
-        task = self.carrier.lanes[lane].task(start, self._execution_id)
+        task = self.carrier.lanes[lane].task(
+            start, self._execution_id, stream=self.run_input.options.stream
+        )
         handle = workflow.start_activity(
             task.node_type,
             task,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from xworkflow.domain.selectors import Dialect
@@ -52,12 +52,13 @@ class LentVm:
         process = self._borrowed()
         _check_code(code, limits)
         inputs_json = _inputs_json(inputs, limits)
+        given = len(inputs_json) + len(more.get("streams", ""))
         reply = await process.call(
             {
                 "code": code,
                 "inputs": inputs_json,
                 "timeout_secs": limits.timeout_secs,
-                "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * len(inputs_json),
+                "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * given,
                 "max_output_bytes": limits.max_output_bytes,
                 **more,
             },
@@ -74,12 +75,24 @@ class CodeVm(LentVm):
     """A JsRuntime or a PythonRuntime: the two differ in the process behind them only."""
 
     async def execute(
-        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+        self,
+        code: str,
+        inputs: Mapping[str, JsonValue],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
     ) -> CodeResult:
-        """Call the script's ``main``. Raises SandboxError."""
+        """Call the script's ``main``; only JavaScript knows streams. Raises SandboxError."""
         engine = _ENGINE_NAMES[self._borrowed().engine]
-        reply = await self._call(code, inputs, limits)
-        return CodeResult(value=reply["value"], stdout=reply["stdout"], engine=engine)
+        more = {"streams": _inputs_json(streams, limits)} if streams else {}
+        reply = await self._call(code, inputs, limits, **more)
+        chunks = reply.get("chunks")
+        return CodeResult(
+            value=reply["value"],
+            stdout=reply["stdout"],
+            engine=engine,
+            chunks=None if chunks is None else tuple(chunks),
+        )
 
 
 class TemplateVm(LentVm):
@@ -103,7 +116,7 @@ def _check_code(code: str, limits: SandboxLimits) -> None:
         raise failures.code_too_large(limits.max_code_bytes, size)
 
 
-def _inputs_json(inputs: Mapping[str, JsonValue], limits: SandboxLimits) -> str:
+def _inputs_json(inputs: Mapping[str, Any], limits: SandboxLimits) -> str:
     try:
         text = json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:

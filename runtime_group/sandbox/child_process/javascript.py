@@ -55,9 +55,10 @@ class JavaScript:
     async def _call(self, request: dict[str, Any]) -> bytes:
         self._vm.set_hard_memory_limit(request["memory_bytes"])
         inputs, limit = json.dumps(request["inputs"]), request["max_output_bytes"]
+        streams = json.dumps(request.get("streams", ""))
         try:
             self._load(request["code"])
-            outcome = self._vm.eval(f"__xworkflow_run({inputs}, {limit})")
+            outcome = self._vm.eval(f"__xworkflow_run({inputs}, {limit}, {streams})")
             if isinstance(outcome, JSPromise):
                 outcome = await self._settled(outcome)
         except JSParseException as error:

@@ -46,6 +46,7 @@ from xworkflow.domain.wire import (
     Waiting,
 )
 from xworkflow.errors import InfrastructureError, InputError, RunError
+from xworkflow.ports import StreamStore
 
 T = TypeVar("T")
 
@@ -97,19 +98,21 @@ class WorkflowHandle:
         return await self.wait()
 
     async def events(
-        self, *, after: str = "", follow: bool = True
+        self, *, after: str = "", follow: bool = True, live: StreamStore | None = None
     ) -> AsyncIterator[GraphEngineEvent]:
         """The run's events in order, from the histories alone: no worker needs to run.
 
         Those of sub-graphs are among them. ``after`` is the ``cursor`` of the last event that was
         seen, by whatever handle in whatever process: the rest follows, nothing twice. With
-        ``follow`` the iterator ends with the run, else with what has happened so far. There are
-        none when the run was started with ``collect_events(False)``.
+        ``follow`` the iterator ends with the run, else with what has happened so far. With ``live``
+        (the stream store of the run's group) the pieces of what models say come while they are
+        said, else when their node has ended; each comes once either way. There are none when the
+        run was started with ``collect_events(False)``.
         """
         if not self._collect_events:
             return
         if follow and not await self._is_over():
-            async with aclosing(self.read(after=after)) as batches:
+            async with aclosing(self.read(after=after, live=live)) as batches:
                 async for _, new in batches:
                     for event in new:
                         yield event
@@ -128,14 +131,14 @@ class WorkflowHandle:
         return self._events_active
 
     async def read(
-        self, *, follow: bool = True, after: str = ""
+        self, *, follow: bool = True, after: str = "", live: StreamStore | None = None
     ) -> AsyncGenerator[tuple[HistoryFeed, list[GraphEngineEvent]]]:
         """The feed after each history event, with the run's events that it brought. Feeds of
         sub-graphs are told from the run's own by their ``workflow_id``."""
         run_id = self.first_run_id or await self._find_first_run()
         log = RunLog(self._client, self.execution_id, after)
         try:
-            async with aclosing(log.follow(run_id, wait=follow)) as batches:
+            async with aclosing(log.follow(run_id, wait=follow, live=live)) as batches:
                 async for batch in batches:
                     yield batch
         except RPCError as error:

@@ -28,6 +28,7 @@ from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
+from xworkflow.domain.streams import in_one_piece, visible
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.errors import NodeFailure
@@ -245,7 +246,7 @@ class Turn:
             self.exceptions += 1
             self.emit(events.node_run_exception(node, run.execution_id, result.error))
         else:
-            self.emit(events.node_run_succeeded(node, run.execution_id, result.outputs))
+            self.emit(events.node_run_succeeded(node, run.execution_id, visible(result.outputs)))
         self.advance(node, result.edge_source_handle)
         breakpoints.after(self, node)
 
@@ -288,6 +289,8 @@ class Turn:
         outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": failure.code}
         if strategy.type == "default-value":
             outputs = {**outputs, **strategy.default_value}
+        if node.streaming:
+            outputs = in_one_piece(outputs)
         self.exceptions += 1
         self.write(node, NodeRunResult(outputs=outputs))
         self.emit(events.node_run_exception(node, run.execution_id, failure))
@@ -314,7 +317,7 @@ class Turn:
             self.pool = self.pool.extend(node.id, result.outputs)
             # what streams through an answer is shown, and no output of a native run (5.5)
             if node.is_output and not (node.streaming and self.plan.dialect == "native"):
-                self.add_outputs(node, result.outputs)
+                self.add_outputs(node, visible(result.outputs))
 
     # ---- the graph
 

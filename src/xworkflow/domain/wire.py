@@ -121,6 +121,8 @@ class RunOptions(_Wire):
     fake_id_prefix: str | None = None
     traced: bool = False
     """Set by a client that traces: then inline nodes have spans, too."""
+    stream: bool = False
+    """Whether the models of a Dify export are asked for their answers in pieces."""
 
 
 class Policy(_Wire):
@@ -247,6 +249,10 @@ class NodeTask(_Wire):
     """When the run started, Unix seconds."""
     fixed_timestamp: int | None = None
     fake_id_prefix: str | None = None
+    stream: bool = False
+    """Whether a model's answer is wanted in pieces (a native llm decides that by itself)."""
+    node_execution_id: str = ""
+    """Of this execution of the node, the same for all its attempts; unique in the whole run."""
 
 
 class NodeReport(_Wire):

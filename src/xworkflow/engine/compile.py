@@ -15,6 +15,7 @@ from xworkflow.domain.plan import Placement, Plan, PlanNode
 from xworkflow.domain.schema import EdgeSpec, ErrorStrategy, NodeSpec, SubGraph, WorkflowSchema
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.wire import ExecutorInfo, MockNode
+from xworkflow.engine.streaming import streaming_nodes
 from xworkflow.errors import DslError
 from xworkflow.nodes.base import AnyNode, AnyNodeType, ContainerNode, Node, WorkNode
 from xworkflow.nodes.foreign import ForeignNode
@@ -175,10 +176,19 @@ class _Compiler:
             outs[index_of[edge.source]].append(number_of[drawn])
         edges = [edges[drawn] for drawn in by_target]
         targets = tuple(index_of[edge.target] for edge in edges)
+        streaming = streaming_nodes((compiled.node, compiled.type) for compiled in nodes)
         return Plan(
             dialect=self.schema.dialect,
             nodes=tuple(
-                self.plan_node(i, compiled, _places(targets, i), outs[i], edges, body=bodies.get(i))
+                self.plan_node(
+                    i,
+                    compiled,
+                    _places(targets, i),
+                    outs[i],
+                    edges,
+                    body=bodies.get(i),
+                    streaming=compiled.node.id in streaming,
+                )
                 for i, compiled in enumerate(nodes)
             ),
             sources=tuple(index_of[e.source] for e in edges),
@@ -198,6 +208,7 @@ class _Compiler:
         edges: list[EdgeSpec],
         *,
         body: Compiled | None,
+        streaming: bool,
     ) -> PlanNode:
         spec, node_type = compiled.spec, compiled.type
         return PlanNode(
@@ -217,6 +228,7 @@ class _Compiler:
             timeout_secs=spec.timeout_secs,
             join=node_type.join(compiled.node),
             silent=node_type.silent,
+            streaming=streaming,
             quick=body is not None and _is_quick(body),
         )
 

@@ -15,6 +15,7 @@ from xworkflow.engine.cache import plans
 from xworkflow.engine.carrier import Carrier, SingleRun
 from xworkflow.engine.chunk_run import ChunkRun, container_of
 from xworkflow.engine.compile import Compiled, CompileError, CompileOptions
+from xworkflow.engine.composing import Composer
 from xworkflow.nodes.base import ContainerNode
 from xworkflow.nodes.registry import NodeRegistry
 
@@ -29,16 +30,25 @@ def compiled_of(run: RunInput) -> Compiled:
     return plans.get(run.schema_text, options)
 
 
-def carrier_of(run: RunInput, compiled: Compiled, execution_id: str) -> Carrier:
-    """What a workflow that was started with this carries. Raises CompileError."""
+def carrier_of(
+    run: RunInput,
+    compiled: Compiled,
+    execution_id: str,
+    composers: dict[int, Composer] | None = None,
+) -> Carrier:
+    """What a workflow that was started with this carries. Raises CompileError.
+
+    A reader gives ``composers``, by lane; they outlive a history that is continued.
+    """
     if run.chunk is None:
-        return SingleRun(compiled, first_state(run, compiled, execution_id))
+        return SingleRun(compiled, first_state(run, compiled, execution_id), composers)
     node_type = NodeRegistry.builtin().find(run.chunk.node_type)
     if not isinstance(node_type, ContainerNode):
         raise CompileError(f"'{run.chunk.node_type}' repeats no body")
     container: ContainerNode[Any] = node_type
     node = container_of(run.chunk, compiled, container)
-    return ChunkRun(compiled, run, container, node, _config(run, compiled.schema))
+    config = _config(run, compiled.schema)
+    return ChunkRun(compiled, run, container, node, config, composers=composers)
 
 
 def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:

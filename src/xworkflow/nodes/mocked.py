@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xworkflow.domain.repeats import ITEM_INDEX
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.streams import CHUNKS
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
@@ -18,6 +19,11 @@ class MockedNode(InlineNode[NodeData]):
     def __init__(self, mock: MockNode, *, is_output: bool) -> None:
         self._mock = mock
         self.is_output = is_output
+
+    def streams(self, node: Node[NodeData]) -> bool:
+        """A mock may say in which pieces its text came."""
+        del node
+        return CHUNKS in self._mock.outputs
 
     def run(self, node: Node[NodeData], values: Values) -> NodeRunResult:
         del node

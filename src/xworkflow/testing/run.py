@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a worker loads slowly, and only running cases needs one
 SIDE_BY_SIDE: Final = 4
 """So many cases run at once: most wait for the server half of the time."""
 
-_UNSUPPORTED: Final = frozenset({"E050", "E051"})
+_UNSUPPORTED: Final = frozenset({"E050"})
 
 
 @dataclass(frozen=True, slots=True)
