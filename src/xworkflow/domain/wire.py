@@ -351,6 +351,17 @@ class RunSnapshot(_Wire):
     waiting: tuple[Waiting, ...] = ()
 
 
+class EventsPage(_Wire):
+    """Some events of one workflow, in order. ``next`` is what to ask for then; None at the end of
+    what there is. ``first`` is the oldest that this history can tell."""
+
+    events: tuple[dict[str, Any], ...] = ()
+    first: int = 0
+    next: int | None = None
+    over: bool = False
+    """Whether the run has ended, so that no more will come."""
+
+
 class ChildWait(_Wire):
     """A sub-graph tells its root that it waits for a person, or no longer does."""
 
