@@ -26,6 +26,7 @@ from xworkflow.ports import (
     TemplateFunction,
     TimeProvider,
 )
+from xworkflow.runtime_group.egress import NetworkGuard
 from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
@@ -87,8 +88,12 @@ class RuntimeGroup:
 
     @property
     def http_client(self) -> HttpClient:
-        """The group's one way out to the network."""
-        return self.http_client_provider
+        """The group's one way out to the network, under its policy."""
+        policy = self.security_policy
+        guard = NetworkGuard(policy.network) if policy is not None and policy.network else None
+        if self.group_id is None and guard is None:
+            return self.http_client_provider
+        return self.http_client_provider.client(self.group_id or "", guard)
 
     @property
     def has_own_limits(self) -> bool:
