@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
+from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
 
@@ -51,6 +52,8 @@ class SandboxLimits:
     max_code_bytes: int = 1_000_000
     max_input_bytes: int = 32 * 1024 * 1024
     max_output_bytes: int = 1024 * 1024
+    template: TemplateSafetyConfig | None = None
+    """Of templates alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,18 @@ class CredentialProvider(Protocol):
     """Resolves credentials, inside activities only."""
 
     async def get_credentials(self, group_id: str, provider_name: str) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class SecretStore(Protocol):
+    """Where the values of secret variables are that came with workflows: beside the runs, where
+    their workers find them. ``scope`` is the hash of a workflow."""
+
+    def keep(self, scope: str, values: Mapping[str, str]) -> None:
+        """Add or replace; raises EngineError when there is no place for them."""
+        ...
+
+    def find(self, scope: str, name: str) -> str | None: ...
 
 
 @runtime_checkable

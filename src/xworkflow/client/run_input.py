@@ -9,7 +9,7 @@ from typing import Any, Final
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import WorkflowSchema
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ExecutorInfo, MockNode, Policy, RunInput, RunOptions, Variables
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
 
@@ -42,6 +42,13 @@ def make_run_input(schema: WorkflowSchema, context: WorkflowContext, choices: Ch
         app_name=schema.name,
         policy=_travelling_policy(context, config),
     )
+
+
+def secret_values(schema: WorkflowSchema, choices: Choices) -> dict[str, str]:
+    """The values of secret variables that the file or the caller brought along."""
+    given = choices.variables.get("environment", {})
+    chosen = {name: display(given[name]) for name in schema.secret_names & given.keys()}
+    return {**schema.secret_values, **chosen}
 
 
 def executors_of(context: WorkflowContext) -> dict[str, ExecutorInfo]:
@@ -95,6 +102,9 @@ def _complete_variables(
     schema: WorkflowSchema, context: WorkflowContext, choices: Choices
 ) -> Variables:
     variables = Variables(**choices.variables)
+    if schema.secret_names & variables.environment.keys():
+        plain = {n: v for n, v in variables.environment.items() if n not in schema.secret_names}
+        variables = variables.model_copy(update={"environment": plain})
     if schema.dialect == "native":
         return variables
     defaults = _dify_system_variables(schema, context)

@@ -148,7 +148,12 @@ class OutputTooLargeError(NodeError):
     def __init__(self, node_id: str, limit: int, size: int) -> None:
         text = f"Output too large for node {node_id} (max {limit} bytes, got {size} bytes)"
         super().__init__(
-            NodeFailure(code="output_too_large", text=text, metadata={"max": limit, "actual": size})
+            NodeFailure(
+                code="output_too_large",
+                text=text,
+                severity="fatal",
+                metadata={"max": limit, "actual": size},
+            )
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.secret_references import reference
 from xworkflow.domain.state import RunState, initial_state, load_state
 from xworkflow.domain.values import JsonValue, coerce_declared
 from xworkflow.domain.wire import RunInput, Variables
@@ -48,13 +49,21 @@ def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:
     """sys, env, conversation and the start node's inputs; declarations fill what is not given."""
     spaces: dict[str, Namespace] = {
         "sys": _system(schema, variables.system),
-        "env": {v.name: v.value for v in schema.environment_variables} | variables.environment,
+        "env": _environment(schema, variables.environment),
         "conversation": _conversation(schema, variables.conversation),
     }
     for node in schema.nodes:
         if node.type == "start" and node.parent_id is None:
             spaces[node.id] = _typed_inputs(node.data, variables.user_inputs)
     return VariablePool(spaces)
+
+
+def _environment(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:
+    """What is declared, over it what was given; of secrets only references, whoever gave them."""
+    space = {v.name: v.value for v in schema.environment_variables} | dict(given)
+    for name in schema.secret_names:
+        space[name] = reference(name, schema.hash)
+    return space
 
 
 def _system(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:

@@ -10,6 +10,8 @@ from xworkflow.domain.diagnostics import Diagnostic, Report
 from xworkflow.domain.quota import DslLimits
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.engine.validation.limits import check_limits
+from xworkflow.engine.validation.secrets import check_secrets
+from xworkflow.engine.validation.selector_rules import check_selectors
 from xworkflow.engine.validation.semantics import check_semantics
 from xworkflow.engine.validation.structure import check_structure
 from xworkflow.engine.validation.subject import Subject
@@ -41,6 +43,9 @@ def validate(
 def _findings(subject: Subject, limits: DslLimits | None) -> Iterator[Diagnostic]:
     if limits is not None:
         yield from check_limits(subject, limits)
+        if limits.selector_validation is not None:
+            yield from check_selectors(subject, limits.selector_validation)
+    yield from check_secrets(subject)
     structure = list(check_structure(subject))
     yield from structure
     if _NO_GRAPH.isdisjoint(found.code for found in structure) and subject.root is not None:
