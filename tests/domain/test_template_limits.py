@@ -131,6 +131,6 @@ def test_a_template_cannot_undo_its_counting(template: str) -> None:
 
 
 def test_a_variable_cannot_undo_the_counting() -> None:
+    template = "{% for x in range(100) %}{% endfor %}"
     with pytest.raises(NodeError):
-        template = "{% for x in range(100) %}{% endfor %}"
         render(template, {"xworkflow_loop": "mine"}, "native", safety=TEN)
