@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from xworkflow.errors import EngineError, InfrastructureError
 from xworkflow.ports import CredentialProvider
-from xworkflow.runtime_group.private_files import read_private
+from xworkflow.private_files import read_private
 
 PREFIX: Final = "XWORKFLOW_CREDENTIALS"
 ANY_GROUP: Final = "*"

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from xworkflow.errors import NodeError
 from xworkflow.ports import HttpRequest
+from xworkflow.private_files import read_private
 from xworkflow.runtime_group.credentials import CredentialError
 from xworkflow.runtime_group.http_client import PooledHttpClient
-from xworkflow.runtime_group.private_files import read_private
 
 _MAX_BYTES = 1024 * 1024
 

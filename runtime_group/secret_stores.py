@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Final
 
 from xworkflow.errors import InfrastructureError
-from xworkflow.runtime_group.private_files import read_private
+from xworkflow.private_files import read_private
 
 _SCOPE: Final = re.compile(r"[0-9a-f]{64}")
 
