@@ -18,8 +18,8 @@ printed address into the Web UI's settings (the glasses in its upper right corne
 
 **Examples**
 
-    xworkflow codec-server --new-key 2026-11 >> keys.txt
-    XWORKFLOW_CODEC_KEYS_FILE=keys.txt xworkflow codec-server --ui-origin http://localhost:8233
+    xworkflow codec-server --new-key 2026-11
+    xworkflow codec-server --ui-origin http://localhost:8233
 
 Whoever knows the token reads every run: serve it to your own machine, or behind TLS. It is made
 anew at each start unless `XWORKFLOW_CODEC_TOKEN` names one.
