@@ -17,6 +17,7 @@ from xworkflow.domain.secret_references import (
     READERS,
     is_reference,
     scope_at,
+    store_key,
 )
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue
@@ -108,7 +109,7 @@ class AttemptSecrets:
         return found
 
     async def _find(self, scope: str, name: str) -> str:
-        found = self._group.secret_store.find(scope, name)
+        found = self._group.secret_store.find(store_key(self._group.group_id, scope), name)
         if found is not None:
             return found
         provider, group_id = self._group.credential_provider, self._group.group_id or DEFAULT_GROUP

@@ -35,7 +35,7 @@ from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
 from xworkflow.runtime_group.sandbox import DefaultSandboxPool
-from xworkflow.runtime_group.secret_stores import MemorySecretStore
+from xworkflow.runtime_group.secret_stores import process_secret_store
 
 NodePlacement = Literal["auto", "activity"]
 
@@ -78,7 +78,7 @@ class RuntimeGroup:
     security_level: SecurityLevel = SecurityLevel.STANDARD
     security_policy: SecurityPolicy | None = None
     credential_provider: CredentialProvider | None = None
-    secret_store: SecretStore = field(default_factory=MemorySecretStore)
+    secret_store: SecretStore = field(default_factory=process_secret_store)
     resource_governor: ResourceGovernor | None = None
     audit_logger: AuditLogger | None = None
     node_placement: NodePlacement = "auto"

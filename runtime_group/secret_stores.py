@@ -1,4 +1,7 @@
-"""Values of secret variables that came with workflow files, kept where workers find them."""
+"""Values of secret variables that came with workflow files, kept where workers find them.
+
+A scope names a group and a workflow (``domain/secret_references.store_key``).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -30,6 +34,13 @@ class MemorySecretStore:
 
     def find(self, scope: str, name: str) -> str | None:
         return self._values.get(scope, {}).get(name)
+
+
+@cache
+def process_secret_store() -> MemorySecretStore:
+    """The store of groups that are given none: whoever starts a run and its worker in this process
+    need not have the same group object. Keys hold the group's id, so no group finds another's."""
+    return MemorySecretStore()
 
 
 class FileSecretStore:

@@ -233,7 +233,7 @@ class CredentialProvider(Protocol):
 @runtime_checkable
 class SecretStore(Protocol):
     """Where the values of secret variables are that came with workflows: beside the runs, where
-    their workers find them. ``scope`` is the hash of a workflow."""
+    their workers find them. ``scope`` is a hash that names a group and a workflow."""
 
     def keep(self, scope: str, values: Mapping[str, str]) -> None:
         """Add or replace; raises EngineError when there is no place for them."""

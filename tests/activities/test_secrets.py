@@ -14,17 +14,19 @@ import pytest_asyncio
 
 from tests.activities.attempts import Recorded, code, http, task
 from xworkflow.activities.attempt import attempt
-from xworkflow.domain.secret_references import reference
+from xworkflow.domain.secret_references import reference, store_key
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import NodeReport
 from xworkflow.runtime_group.credentials import CredentialError
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.llm_openai import OpenAiConfig, OpenAiProvider
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
+from xworkflow.runtime_group.secret_stores import MemorySecretStore
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 SECRET = 's3cr€t "key"/+=?'
 SCOPE = "0" * 64
+KEPT = store_key("tenant", SCOPE)
 REFERENCE: JsonValue = reference("KEY", SCOPE)
 KEY = {("env", "KEY"): REFERENCE}
 
@@ -57,8 +59,13 @@ def log() -> Recorded:
 async def group(log: Recorded, echo: Echo) -> AsyncIterator[RuntimeGroup]:
     registry = LlmProviderRegistry()
     registry.register(OpenAiProvider(OpenAiConfig(api_key="none", base_url=f"{echo.url}/v1")))
-    made = RuntimeGroup(group_id="tenant", audit_logger=log, llm_provider_registry=registry)
-    made.secret_store.keep(SCOPE, {"KEY": SECRET})
+    made = RuntimeGroup(
+        group_id="tenant",
+        audit_logger=log,
+        llm_provider_registry=registry,
+        secret_store=MemorySecretStore(),
+    )
+    made.secret_store.keep(KEPT, {"KEY": SECRET})
     yield made
     await made.aclose()
 
@@ -116,7 +123,7 @@ async def test_an_error_that_quotes_the_secret_is_masked(
 
 
 async def test_a_secret_in_a_host_is_told_to_nobody(group: RuntimeGroup, log: Recorded) -> None:
-    group.secret_store.keep(SCOPE, {"KEY": "hidden-name.invalid"})
+    group.secret_store.keep(KEPT, {"KEY": "hidden-name.invalid"})
     report = await attempt(group, task("http-request", http("http://{{#env.KEY#}}/x"), KEY))
     assert report.failure is not None
     assert "hidden-name" not in told(report, log)
@@ -175,7 +182,7 @@ async def test_a_reference_that_somebody_put_elsewhere_is_only_a_value(
 async def test_a_models_credentials_are_filled_and_its_prompt_is_not(
     group: RuntimeGroup, echo: Echo, log: Recorded
 ) -> None:
-    group.secret_store.keep(SCOPE, {"KEY": "sk-plain-secret"})
+    group.secret_store.keep(KEPT, {"KEY": "sk-plain-secret"})
     data = {
         "model": {
             "provider": "openai",
@@ -214,6 +221,16 @@ async def test_a_secret_that_came_with_no_file_is_asked_of_the_groups_provider(
     assert echo.requests[0].headers["x-key"] == "from the provider"
     assert provider.asked == [("tenant", "env")]
     assert "from the provider" not in told(report, log)
+
+
+async def test_another_group_with_the_same_file_does_not_find_the_secrets_of_it(
+    group: RuntimeGroup, echo: Echo
+) -> None:
+    other = group.replaced(group_id="other")
+    report = await attempt(other, task("http-request", http(f"{echo.url}/{{{{#env.KEY#}}}}"), KEY))
+    assert report.failure is not None
+    assert "'env.KEY' cannot be had" in report.failure.text
+    assert echo.requests == []
 
 
 async def test_a_secret_without_a_value_fails_its_node_and_says_which(

@@ -25,6 +25,7 @@ from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import SecurityPolicy
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.secret_references import store_key
 from xworkflow.domain.values import JsonValue, normalise
 from xworkflow.domain.wire import (
     DEFAULT_GROUP,
@@ -180,7 +181,8 @@ class WorkflowRunnerBuilder:
         client, queue = await self._place(context)
         secrets = secret_values(self._schema, self._choices)
         if secrets:  # they go to the group; the run gets references
-            context.runtime_group.secret_store.keep(self._schema.hash, secrets)
+            group = context.runtime_group
+            group.secret_store.keep(store_key(group.group_id, self._schema.hash), secrets)
         handle = await self._start(client, queue, context)
         accompany(handle, context)
         return handle

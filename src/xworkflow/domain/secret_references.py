@@ -6,6 +6,7 @@ nothing. ``scope`` is the hash of the workflow, so that two workflows of a group
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final, TypeGuard, cast
 
@@ -20,6 +21,12 @@ READERS: Final = frozenset({"http-request", "tool"})
 """Types whose activities read secrets in any field."""
 LLM_TYPES: Final = frozenset({"llm", "agent", "question-classifier", "parameter-extractor"})
 """Types that read them in ``model.credentials`` alone: a prompt goes to others."""
+
+
+def store_key(group_id: str | None, scope: str) -> str:
+    """Under what a group keeps the secrets of a workflow: another group with the very same file,
+    exported without its secrets, must not find them."""
+    return hashlib.sha256(f"{group_id or ''}/{scope}".encode()).hexdigest()
 
 
 def reference(name: str, scope: str) -> dict[str, JsonValue]:

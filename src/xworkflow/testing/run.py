@@ -51,13 +51,11 @@ async def run_folders(
     A few run side by side; ``done`` hears of each that is over. The verdicts are in the order of
     the folders. A case that is broken has failed.
     """
-    from xworkflow.runtime_group.group import RuntimeGroup, default_group
+    from xworkflow.runtime_group.group import RuntimeGroup
     from xworkflow.testing.case_workers import CaseWorkers
     from xworkflow.worker import build_worker
 
-    # the cases are started in the default group, which has the secrets of their files
-    group = RuntimeGroup(secret_store=default_group().secret_store)
-    queue = f"xworkflow-test-{uuid.uuid4()}"
+    group, queue = RuntimeGroup.default(), f"xworkflow-test-{uuid.uuid4()}"
     workers = CaseWorkers(client, group, queue)
     places = asyncio.Semaphore(SIDE_BY_SIDE)
 
