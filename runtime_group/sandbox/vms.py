@@ -106,7 +106,8 @@ class TemplateVm(LentVm):
         limits: SandboxLimits,
     ) -> str:
         """Render a Jinja2 template. Raises SandboxError, or NodeError ``template_error``."""
-        reply = await self._call(template, variables, limits, dialect=dialect)
+        safety = {} if limits.template is None else {"safety": limits.template.model_dump_json()}
+        reply = await self._call(template, variables, limits, dialect=dialect, **safety)
         return str(reply["value"])
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from xworkflow.domain.jinja import render
+from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.errors import NodeError
 
 from .serving import failure, reply, serve
@@ -16,12 +17,14 @@ class Templates:
         """Nothing to do."""
 
     def run(self, request: dict[str, Any]) -> bytes:
+        safety = request.get("safety")
         try:
             text = render(
                 request["code"],
                 json.loads(request["inputs"]),
                 request["dialect"],
                 max_output_bytes=request["max_output_bytes"],
+                safety=TemplateSafetyConfig.model_validate_json(safety) if safety else None,
             )
         except NodeError as error:
             return failure(error.failure.code, error.failure.text)

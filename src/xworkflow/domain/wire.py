@@ -18,6 +18,7 @@ from xworkflow.domain.facts import HandlerFinished
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
@@ -132,6 +133,7 @@ class Policy(_Wire):
     max_execution_time_secs: float = 600.0
     security_level: str = "standard"
     all_activities: bool = False
+    limits: SecurityLimits = SecurityLimits()
 
 
 class PathStep(_Wire):
