@@ -10,7 +10,7 @@
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
     │   ├── EgressRefused            a network policy let nothing out; names the rule
-    │   ├── OutputTooLargeError      more than the group's level allows; neither retried nor tolerated
+    │   ├── OutputTooLargeError      more than its level allows; neither retried nor tolerated
     │   └── SandboxError             code or a template failed inside a sandbox process
     ├── CredentialError              credentials that cannot be had
     │   └── CredentialNotFoundError  there are none under that name
