@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 
 from xworkflow.errors import MisuseError
 from xworkflow.ports import JsRuntime, PythonRuntime, TemplateRuntime, WasmRuntime
-from xworkflow.runtime_group.sandbox import failures
 from xworkflow.runtime_group.sandbox.process import Engine
 from xworkflow.runtime_group.sandbox.slots import ProcessSlots
 from xworkflow.runtime_group.sandbox.stats import SandboxStats
-from xworkflow.runtime_group.sandbox.vms import CodeVm, LentVm, TemplateVm
+from xworkflow.runtime_group.sandbox.vms import CodeVm, LentVm, TemplateVm, WasmVm
 
 
 class DefaultSandboxPool:
@@ -60,8 +59,7 @@ class DefaultSandboxPool:
         self._take_back(vm)
 
     async def acquire_wasm_vm(self) -> WasmRuntime:
-        """Raises SandboxError: this version runs no WebAssembly."""
-        raise failures.unavailable("WebAssembly is not available yet; use JavaScript or Python")
+        return WasmVm(await self._bound_slots("wasm").acquire())
 
     async def release_wasm_vm(self, vm: WasmRuntime) -> None:
         self._take_back(vm)
@@ -123,6 +121,7 @@ class DefaultSandboxPool:
         sizes: dict[Engine, int] = {
             "javascript": self.max_js_vms,
             "python": self.max_python_vms,
+            "wasm": self.max_wasm_vms,
             "template": self.max_template_vms,
         }
         return {

@@ -18,7 +18,7 @@ from xworkflow.errors import SandboxError
 from xworkflow.runtime_group.sandbox import failures
 from xworkflow.runtime_group.sandbox.replies import read_reply
 
-Engine = Literal["javascript", "python", "template"]
+Engine = Literal["javascript", "python", "wasm", "template"]
 
 _SCRIPT: Final = Path(__file__).parent / "child_process" / "start.py"
 _LENGTH: Final = struct.Struct(">I")

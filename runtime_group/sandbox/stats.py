@@ -26,4 +26,5 @@ class SandboxStats:
 
     javascript: LanguageStats = field(default_factory=LanguageStats)
     python: LanguageStats = field(default_factory=LanguageStats)
+    wasm: LanguageStats = field(default_factory=LanguageStats)
     template: LanguageStats = field(default_factory=LanguageStats)

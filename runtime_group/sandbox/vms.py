@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from xworkflow.domain.selectors import Dialect
@@ -13,10 +14,19 @@ from xworkflow.ports import CodeResult, SandboxLimits
 from xworkflow.runtime_group.sandbox import failures
 from xworkflow.runtime_group.sandbox.process import Engine, SandboxProcess
 
-_ENGINE_NAMES: Final[Mapping[Engine, str]] = {"javascript": "v8", "python": "monty"}
+_ENGINE_NAMES: Final[Mapping[Engine, str]] = {
+    "javascript": "v8",
+    "python": "monty",
+    "wasm": "wasmtime",
+}
 _REPLY_SLACK: Final = 64 * 1024
 _INPUT_GROWTH: Final = 4
 """Bytes of an engine's heap per byte of input JSON: inputs are not the script's own doing."""
+_WASM_CODE_BYTES: Final = 7 * 1024 * 1024
+"""Base64 of the largest module, 5 MiB; the process counts the module itself."""
+_WASM_TALK_BYTES: Final = 1024 * 1024
+_COMPILE_GROWTH: Final = 400
+"""Bytes that compiling may take per byte of a module."""
 
 
 class LentVm:
@@ -46,7 +56,7 @@ class LentVm:
         code: str,
         inputs: Mapping[str, JsonValue],
         limits: SandboxLimits,
-        **more: str,
+        **more: str | int,
     ) -> dict[str, Any]:
         """Check the sizes, run, and return the reply of a success. Raises NodeError."""
         process = self._borrowed()
@@ -80,6 +90,29 @@ class CodeVm(LentVm):
         engine = _ENGINE_NAMES[self._borrowed().engine]
         reply = await self._call(code, inputs, limits)
         return CodeResult(value=reply["value"], stdout=reply["stdout"], engine=engine)
+
+
+class WasmVm(LentVm):
+    """A WasmRuntime, with the sizes of its ABI (spec/runtime.md 2.5)."""
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+    ) -> CodeResult:
+        """Call the module's ``main``. Raises SandboxError."""
+        within = replace(
+            limits,
+            max_code_bytes=_WASM_CODE_BYTES,
+            max_input_bytes=min(limits.max_input_bytes, _WASM_TALK_BYTES),
+            max_output_bytes=min(limits.max_output_bytes, _WASM_TALK_BYTES),
+        )
+        reply = await self._call(
+            code,
+            inputs,
+            # compiling is the process's own work: it has memory for that beside the guest's
+            replace(within, max_memory_bytes=limits.max_memory_bytes + _COMPILE_GROWTH * len(code)),
+            guest_memory_bytes=limits.max_memory_bytes,
+        )
+        return CodeResult(value=reply["value"], engine=_ENGINE_NAMES["wasm"])
 
 
 class TemplateVm(LentVm):

@@ -302,9 +302,3 @@ async def test_a_vm_is_useless_after_it_was_given_back(pool: DefaultSandboxPool)
         await pool.release_js_vm(vm)
     with pytest.raises(MisuseError, match="given back"):
         await vm.execute(ONE, {}, LIMITS)
-
-
-async def test_webassembly_says_that_it_is_not_there_yet(pool: DefaultSandboxPool) -> None:
-    with pytest.raises(SandboxError, match="WebAssembly is not available yet"):
-        async with pool.wasm_vm():
-            pass
