@@ -26,7 +26,7 @@ _CHUNK: Final = 1 << 18
 _START_SECS: Final = 30.0
 _RESET_SECS: Final = 2.0
 _GRACE_SECS: Final = 0.25
-_READY_BYTES: Final = 16
+_READY_BYTES: Final = 4096
 
 
 class _ProcessGoneError(Exception):
@@ -51,6 +51,7 @@ class SandboxProcess:
         self.uses = 0
         self.broken = False
         self.idle_since = 0.0
+        self.lockdown: tuple[str, ...] = ()
         self._ready = False
         self._closing = False
         self._talk = asyncio.Lock()
@@ -165,13 +166,15 @@ class SandboxProcess:
             return not self.broken
         try:
             async with asyncio.timeout(seconds):
-                await self._receive(_READY_BYTES)
-        except (TimeoutError, _ProcessGoneError, OSError, SandboxError):
+                ready = json.loads(await self._receive(_READY_BYTES))
+        except (TimeoutError, _ProcessGoneError, OSError, ValueError, TypeError, SandboxError):
             self.kill()
             return False
         except BaseException:
             self.kill()
             raise
+        if "lockdown" in ready and self.uses == 0:
+            self.lockdown = tuple(map(str, ready["lockdown"]))
         self._ready = True
         return True
 

@@ -6,6 +6,10 @@ or deep, and keeps threads of its own: neither belongs into the worker.
 
 import json
 import math
+import os
+import shutil
+import sysconfig
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic_monty import (
@@ -25,6 +29,12 @@ _INT64 = 1 << 63
 _CALL = "main(**_inputs)"
 _TIMEOUT = failure("sandbox_timeout", "Execution timeout")
 _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
+
+
+def _interpreter() -> str:
+    """Where the package of the interpreter installed it: with the scripts of this Python."""
+    beside = Path(sysconfig.get_path("scripts"), "monty")
+    return str(beside) if beside.exists() else shutil.which("monty", path=os.defpath) or "monty"
 
 
 class NotJsonError(Exception):
@@ -47,17 +57,30 @@ class Printed:
 
 
 class Python:
-    """The engine; the pool of one interpreter replaces it when a script broke it."""
+    """The engine. When a script broke the interpreter this process ends with it: it has given up
+    starting another."""
+
+    reads_to_start = ()
+    reads_to_run = ()
+    executes = (_interpreter(),)
 
     def __init__(self) -> None:
+        self._broken = False
         # the worker's clock is the one that ends a stuck interpreter: it kills the process group
-        self._pool = Monty(min_processes=1, max_processes=1, feed_duration_limit_grace=None)
+        self._pool = Monty(
+            binary_path=self.executes[0],
+            min_processes=1,
+            max_processes=1,
+            feed_duration_limit_grace=None,
+        )
         self._pool.__enter__()
         with self._pool.checkout() as session:
             session.feed_run("None")  # the first session costs 30 ms, the others 0.3 ms
 
     def prepare(self) -> None:
-        """Nothing to do: a session is made for each call and nothing outlives it."""
+        """A session is made for each call, and nothing outlives it."""
+        if self._broken:
+            os._exit(0)  # at once: the client's threads may wait for an interpreter that is gone
 
     def run(self, request: dict[str, Any]) -> bytes:
         printed = Printed(request["max_output_bytes"])
@@ -65,6 +88,7 @@ class Python:
             value = self._call(request, printed)
             text = json.dumps(as_json(value), ensure_ascii=False, allow_nan=False)
         except MontyError as error:
+            self._broken = isinstance(error, MontyCrashedError)
             return _failure_of(error)
         except NotJsonError as error:
             return failure("sandbox_execution_error", f"Execution error: {error}")
@@ -170,4 +194,4 @@ def _line(error: MontySyntaxError | MontyRuntimeError) -> str:
 
 
 def main() -> None:
-    serve(Python())
+    serve(Python)
