@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from xworkflow.errors import MisuseError
 from xworkflow.ports import JsRuntime, PythonRuntime, TemplateRuntime, WasmRuntime
+from xworkflow.runtime_group.sandbox.budget import ProcessBudget, Share, process_budget
 from xworkflow.runtime_group.sandbox.process import Engine
 from xworkflow.runtime_group.sandbox.slots import ProcessSlots
 from xworkflow.runtime_group.sandbox.stats import SandboxStats
@@ -20,10 +21,11 @@ class DefaultSandboxPool:
     Nothing is started by the constructor. A pool serves the event loop that uses it first; when
     that one is closed, the next one to use it starts afresh. ``aclose`` ends every process; so does
     the death of the worker. ``max_*_vms`` bound the processes of each language, ``max_reuse`` the
-    scripts that one of them runs, and ``idle_timeout_secs`` how long it waits for the next.
+    scripts that one of them runs, and ``idle_timeout_secs`` how long it waits for the next. All
+    pools of a worker process share one ``budget`` of processes fairly.
     """
 
-    def __init__(  # noqa: PLR0913 - four bounds and two ages, all with defaults
+    def __init__(  # noqa: PLR0913 - bounds and ages, all with defaults
         self,
         max_js_vms: int = 8,
         max_wasm_vms: int = 4,
@@ -32,6 +34,7 @@ class DefaultSandboxPool:
         *,
         max_reuse: int = 1000,
         idle_timeout_secs: float = 60.0,
+        budget: ProcessBudget | None = None,
     ) -> None:
         self.max_js_vms = max_js_vms
         self.max_wasm_vms = max_wasm_vms
@@ -40,11 +43,30 @@ class DefaultSandboxPool:
         self._max_reuse = max_reuse
         self._idle_timeout_secs = idle_timeout_secs
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._budget = budget or process_budget()
+        self._share = Share(self._count_idle, self._give_up_idle)
         self._slots = self._new_slots()
 
     def stats(self) -> SandboxStats:
         """Counters since the pool began to serve its event loop."""
         return SandboxStats(**{engine: slots.stats() for engine, slots in self._slots.items()})
+
+    async def warm(
+        self, *, javascript: int = 0, python: int = 0, wasm: int = 0, template: int = 0
+    ) -> None:
+        """Start processes beforehand, so that the first scripts do not wait for one.
+
+        No more than the bounds allow. Raises SandboxError when an engine does not start.
+        """
+        wanted: dict[Engine, int] = {
+            "javascript": javascript,
+            "python": python,
+            "wasm": wasm,
+            "template": template,
+        }
+        await asyncio.gather(
+            *(self._bound_slots(engine).warm(number) for engine, number in wanted.items())
+        )
 
     async def acquire_js_vm(self) -> JsRuntime:
         return CodeVm(await self._bound_slots("javascript").acquire())
@@ -109,13 +131,13 @@ class DefaultSandboxPool:
             for slots in resting.values():
                 slots.abandon()
         self._loop = None
-        await asyncio.gather(*(slots.aclose() for slots in resting.values()))
+        await asyncio.gather(*(slots.aclose() for slots in resting.values()), self._leave())
 
     async def aclose(self) -> None:
         """End all processes and wait until they are gone; the pool cannot be used again."""
         if self._loop is not None and self._loop.is_closed():
             self._abandon()
-        await asyncio.gather(*(slots.aclose() for slots in self._slots.values()))
+        await asyncio.gather(*(slots.aclose() for slots in self._slots.values()), self._leave())
 
     def _new_slots(self) -> dict[Engine, ProcessSlots]:
         sizes: dict[Engine, int] = {
@@ -130,9 +152,21 @@ class DefaultSandboxPool:
                 size=size,
                 max_reuse=self._max_reuse,
                 idle_timeout_secs=self._idle_timeout_secs,
+                budget=self._budget,
+                share=self._share,
             )
             for engine, size in sizes.items()
         }
+
+    async def _leave(self) -> None:
+        """Wake who waits for a place; a coroutine, to come after the slots know that they close."""
+        self._budget.leave(self._share)
+
+    def _count_idle(self) -> int:
+        return sum(slots.count_idle() for slots in self._slots.values())
+
+    def _give_up_idle(self) -> None:
+        max(self._slots.values(), key=ProcessSlots.count_idle).give_up_idle()
 
     def _bound_slots(self, engine: Engine) -> ProcessSlots:
         """The slots, bound to the running event loop. Raises MisuseError for a second live loop."""

@@ -10,12 +10,13 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from xworkflow.errors import SandboxError
-from xworkflow.runtime_group.sandbox import failures
+from xworkflow.runtime_group.sandbox import failures, metrics
 from xworkflow.runtime_group.sandbox.replies import read_reply
 
 Engine = Literal["javascript", "python", "wasm", "template"]
@@ -52,6 +53,7 @@ class SandboxProcess:
         self.broken = False
         self.idle_since = 0.0
         self.lockdown: tuple[str, ...] = ()
+        self._ran_secs = 0.0
         self._ready = False
         self._closing = False
         self._talk = asyncio.Lock()
@@ -80,6 +82,11 @@ class SandboxProcess:
             return False
         return False
 
+    def take_ran_secs(self) -> float:
+        """The time of all calls since this was asked last."""
+        ran, self._ran_secs = self._ran_secs, 0.0
+        return ran
+
     async def wait_started(self) -> None:
         """Wait until the engine is loaded. Raises SandboxError when it does not start."""
         async with self._talk:
@@ -107,7 +114,11 @@ class SandboxProcess:
                 raise self._death()
             self._ready = False
             self.uses += 1
-            frame = await self._exchange(request, timeout_secs, max_reply_bytes)
+            began = time.monotonic()
+            try:
+                frame = await self._exchange(request, timeout_secs, max_reply_bytes)
+            finally:
+                self._count_time(time.monotonic() - began)
         reply = self._parsed(frame)
         if failures.is_out_of_memory(reply):
             self.kill()  # it lives, but what it holds is not worth keeping (spec/runtime.md 2.7)
@@ -133,6 +144,10 @@ class SandboxProcess:
         self.kill()
         self._socket.close()
         self._process.wait()
+
+    def _count_time(self, secs: float) -> None:
+        self._ran_secs += secs
+        metrics.ran(self.engine, secs)
 
     async def _exchange(self, request: dict[str, Any], secs: float, max_reply_bytes: int) -> bytes:
         try:

@@ -5,7 +5,7 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import py_mini_racer
 from py_mini_racer import (
@@ -35,9 +35,13 @@ def _read_builtins() -> str:
 class JavaScript:
     """The engine. All built-ins lie in one function: scripts see what ``entry.js`` makes global."""
 
-    reads_to_start = (str(Path(py_mini_racer.__file__).parent), _ENTROPY, "/proc/self/status")
-    reads_to_run = (_ENTROPY,)
-    executes = ()
+    reads_to_start: ClassVar[tuple[str, ...]] = (
+        str(Path(py_mini_racer.__file__).parent),
+        _ENTROPY,
+        "/proc/self/status",
+    )
+    reads_to_run: ClassVar[tuple[str, ...]] = (_ENTROPY,)
+    executes: ClassVar[tuple[str, ...]] = ()
     _vm: MiniRacer
 
     def __init__(self) -> None:

@@ -25,7 +25,14 @@ _MEMORY_SLACK = 64 * 1024 * 1024
 _OPEN_FILES = 64
 _STATM_DATA = 5  # position of "data + stack" in /proc/self/statm, in pages
 
-SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+SYSTEM_LIBRARIES = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/etc/ld.so.cache",
+)
 _ENGINES_ASK = ("/sys/devices/system/cpu", "/proc/sys/vm/overcommit_memory", "/proc/self/maps")
 
 _statm: int | None = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else None
@@ -79,7 +86,7 @@ def seal(readable: Iterable[str] = ()) -> list[str]:
     paths = list(readable)
     restricted = landlock.restrict(paths, scoped=False)
     reads = bool(paths) and restricted
-    if seccomp.apply(seccomp.RUNNING | (seccomp.READING if reads else frozenset())):
+    if seccomp.apply(seccomp.RUNNING | seccomp.READING if reads else seccomp.RUNNING):
         done.append("seccomp")
     return done
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import sysconfig
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from pydantic_monty import (
     Monty,
@@ -60,9 +60,9 @@ class Python:
     """The engine. When a script broke the interpreter this process ends with it: it has given up
     starting another."""
 
-    reads_to_start = ()
-    reads_to_run = ()
-    executes = (_interpreter(),)
+    reads_to_start: ClassVar[tuple[str, ...]] = ()
+    reads_to_run: ClassVar[tuple[str, ...]] = ()
+    executes: ClassVar[tuple[str, ...]] = (_interpreter(),)
 
     def __init__(self) -> None:
         self._broken = False

@@ -12,7 +12,7 @@ import select
 import signal
 import struct
 from threading import Thread
-from typing import Any, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from . import lockdown
 
@@ -28,9 +28,9 @@ class Engine(Protocol):
     ``executes`` the programs that it starts before its first call.
     """
 
-    reads_to_start: tuple[str, ...]
-    reads_to_run: tuple[str, ...]
-    executes: tuple[str, ...]
+    reads_to_start: ClassVar[tuple[str, ...]]
+    reads_to_run: ClassVar[tuple[str, ...]]
+    executes: ClassVar[tuple[str, ...]]
 
     def prepare(self) -> None:
         """Make a clean place for the next call, and drop that of the last one."""

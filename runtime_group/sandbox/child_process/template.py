@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import minijinja
 
@@ -19,9 +19,9 @@ _DIALECTS: tuple[Dialect, ...] = ("native", "dify")
 class Templates:
     """The engine: xworkflow's own renderer, which keeps no state between calls."""
 
-    reads_to_start = (str(Path(minijinja.__file__).parent),)
-    reads_to_run = ()
-    executes = ()
+    reads_to_start: ClassVar[tuple[str, ...]] = (str(Path(minijinja.__file__).parent),)
+    reads_to_run: ClassVar[tuple[str, ...]] = ()
+    executes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         """Render well and badly in each dialect once: nothing can be imported later."""

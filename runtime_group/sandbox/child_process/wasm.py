@@ -13,7 +13,7 @@ import struct
 import time
 from collections import OrderedDict
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from wasmtime import (
     Config,
@@ -181,9 +181,9 @@ class Guest:
 class WebAssembly:
     """The engine; its linker knows ``env.abort`` and nothing else."""
 
-    reads_to_start = ()
-    reads_to_run = ()
-    executes = ()
+    reads_to_start: ClassVar[tuple[str, ...]] = ()
+    reads_to_run: ClassVar[tuple[str, ...]] = ()
+    executes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         engine = Engine(_config())
