@@ -29,7 +29,7 @@ from xworkflow.ports import (
 from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool, PythonTier2
 
 NodePlacement = Literal["auto", "activity"]
 
@@ -197,6 +197,13 @@ class RuntimeGroupBuilder:
 
     def sandbox_pool(self, pool: SandboxPool) -> Self:
         return self._set(sandbox_pool=pool)
+
+    def python_tier2(self, packages: Path | None = None) -> Self:
+        """Let CPython run what monty cannot, with packages of a directory (``PythonTier2``).
+
+        Replaces the pool with a fresh one.
+        """
+        return self._set(sandbox_pool=DefaultSandboxPool(python_tier2=PythonTier2(packages)))
 
     def http_pool_config(self, config: HttpPoolConfig) -> Self:
         """Replace the HTTP provider with a fresh one."""

@@ -6,7 +6,7 @@ is in ``child_process``. The worker's own process never runs, parses or even loa
 """
 
 from xworkflow.runtime_group.sandbox.budget import ProcessBudget
-from xworkflow.runtime_group.sandbox.pool import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox.pool import DefaultSandboxPool, PythonTier2
 from xworkflow.runtime_group.sandbox.stats import LanguageStats, SandboxStats
 
-__all__ = ["DefaultSandboxPool", "LanguageStats", "ProcessBudget", "SandboxStats"]
+__all__ = ["DefaultSandboxPool", "LanguageStats", "ProcessBudget", "PythonTier2", "SandboxStats"]

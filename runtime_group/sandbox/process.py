@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,7 +20,7 @@ from xworkflow.errors import SandboxError
 from xworkflow.runtime_group.sandbox import failures, metrics
 from xworkflow.runtime_group.sandbox.replies import read_reply
 
-Engine = Literal["javascript", "python", "wasm", "template"]
+Engine = Literal["javascript", "python", "cpython", "wasm", "template"]
 
 _SCRIPT: Final = Path(__file__).parent / "child_process" / "start.py"
 _LENGTH: Final = struct.Struct(">I")
@@ -42,7 +43,7 @@ class SandboxProcess:
     belongs to the event loop that started it; whoever started it ends it with ``aclose``.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, arguments: Sequence[str] = ()) -> None:
         """Start the process, in a session of its own: Ctrl-C at a terminal does not reach it.
 
         Blocks for the 1 to 2 ms that starting a program takes. Raises SandboxError when the machine
@@ -61,7 +62,7 @@ class SandboxProcess:
         self._socket.setblocking(False)
         with theirs:
             try:
-                self._process = _start(engine, theirs.fileno())
+                self._process = _start(engine, theirs.fileno(), arguments)
             except OSError as error:
                 self._socket.close()
                 raise failures.unavailable(f"no process can be started: {error.strerror}") from None
@@ -214,9 +215,9 @@ class SandboxProcess:
         return bytes(data)
 
 
-def _start(engine: Engine, channel: int) -> subprocess.Popen[bytes]:
+def _start(engine: Engine, channel: int, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, "-I", str(_SCRIPT), engine, _import_path()],
+        [sys.executable, "-I", str(_SCRIPT), engine, _import_path(), *arguments],
         stdin=channel,
         stdout=channel,
         stderr=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Literal
 
 from xworkflow.errors import MisuseError
@@ -36,6 +36,7 @@ class ProcessSlots:
         idle_timeout_secs: float,
         budget: ProcessBudget,
         share: Share,
+        arguments: Sequence[str] = (),
     ) -> None:
         self._engine: Engine = engine
         self._size = size
@@ -43,6 +44,7 @@ class ProcessSlots:
         self._idle_timeout_secs = idle_timeout_secs
         self._budget = budget
         self._share = share
+        self._arguments = arguments
         self._placed: set[SandboxProcess] = set()
         self._idle: list[SandboxProcess] = []
         self._lent: set[SandboxProcess] = set()
@@ -182,7 +184,7 @@ class ProcessSlots:
             raise
         try:
             self._refuse_when_closed()
-            process = SandboxProcess(self._engine)
+            process = SandboxProcess(self._engine, self._arguments)
         except BaseException:
             self._budget.give(self._share)
             self._free()

@@ -31,5 +31,6 @@ class SandboxStats:
 
     javascript: LanguageStats = field(default_factory=LanguageStats)
     python: LanguageStats = field(default_factory=LanguageStats)
+    cpython: LanguageStats = field(default_factory=LanguageStats)
     wasm: LanguageStats = field(default_factory=LanguageStats)
     template: LanguageStats = field(default_factory=LanguageStats)

@@ -42,6 +42,7 @@ class JavaScript:
     )
     reads_to_run: ClassVar[tuple[str, ...]] = (_ENTROPY,)
     executes: ClassVar[tuple[str, ...]] = ()
+    forks: ClassVar[bool] = False
     _vm: MiniRacer
 
     def __init__(self) -> None:

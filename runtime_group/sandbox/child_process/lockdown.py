@@ -13,6 +13,7 @@ import struct
 import sys
 import sysconfig
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from . import landlock, seccomp
@@ -77,18 +78,26 @@ def isolate(readable: Iterable[str] = (), executable: Iterable[str] = ()) -> lis
     return done
 
 
-def seal(readable: Iterable[str] = ()) -> list[str]:
+def seal(readable: Iterable[str] = (), *, forks: bool = False) -> list[str]:
     """Give up all files but these, and every system call that a running engine does not need.
 
-    Nothing can be imported afterwards.
+    Nothing else can be imported afterwards. ``forks`` is for a parent of what gives up the rest.
     """
     done: list[str] = []
     paths = list(readable)
     restricted = landlock.restrict(paths, scoped=False)
     reads = bool(paths) and restricted
-    if seccomp.apply(seccomp.RUNNING | seccomp.READING if reads else seccomp.RUNNING):
+    allowed = seccomp.RUNNING | seccomp.READING if reads else seccomp.RUNNING
+    if seccomp.apply(allowed | seccomp.LOCKING if forks else allowed, forks=forks):
         done.append("seccomp")
     return done
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close every descriptor that a fork inherited and must not have."""
+    for descriptor in set(range(_OPEN_FILES)) - kept:
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def allow(*, cpu_secs: float, memory_bytes: int) -> None:

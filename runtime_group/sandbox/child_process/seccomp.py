@@ -141,6 +141,10 @@ RUNNING = frozenset(_NUMBERS) - STARTING
 """Memory, threads, clocks, and the descriptors that are open already: no names of any kind."""
 READING = frozenset({"access", "getdents64", "ioctl", "openat", "readlink", "readlinkat"})
 """Opening files to read: only where Landlock says which."""
+LOCKING = frozenset({"seccomp"})
+"""For a parent whose forks give up more than it does."""
+SCRIPT = (RUNNING | READING) - {"kill"}
+"""For a script in CPython: no signals even to its own group, in which its parent lives."""
 
 _LOAD_NUMBER, _LOAD_ARCH = 0, 4
 _ALLOW = 0x7FFF0000
@@ -149,6 +153,7 @@ _LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _SET_MODE_FILTER, _TSYNC = 1, 1
 _CLONE_THREAD = 0x00010000
 _OPEN_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_SET_PDEATHSIG = 1
 _PRCTLS = (15, 0x53564D41)  # PR_SET_NAME, PR_SET_VMA: names of threads and of memory
 
 _Instruction = tuple[int, int, int, int]
@@ -206,7 +211,8 @@ def _verdict(name: str, *, forks: bool) -> list[_Instruction]:
         case "openat":
             return [_argument(2), (_JSET, 0, 1, _OPEN_TO_WRITE), refuse, allow]
         case "prctl":
-            tests = [(_JEQ, len(_PRCTLS) - i, 0, option) for i, option in enumerate(_PRCTLS)]
+            options = (*_PRCTLS, _SET_PDEATHSIG) if forks else _PRCTLS
+            tests = [(_JEQ, len(options) - i, 0, option) for i, option in enumerate(options)]
             return [_argument(0), *tests, refuse, allow]
         case "prlimit64" | "kill":  # of this process, of its group
             return [_argument(0), (_JEQ, 1, 0, 0), refuse, allow]

@@ -25,12 +25,14 @@ class Engine(Protocol):
     """Runs scripts; nothing of one call may be seen by the next.
 
     ``reads_to_start`` and ``reads_to_run`` are the files and directories that it needs for that,
-    ``executes`` the programs that it starts before its first call.
+    ``executes`` the programs that it starts before its first call. One that ``forks`` for each call
+    runs on nothing but the kernel's walls, and does not run without them.
     """
 
     reads_to_start: ClassVar[tuple[str, ...]]
     reads_to_run: ClassVar[tuple[str, ...]]
     executes: ClassVar[tuple[str, ...]]
+    forks: ClassVar[bool]
 
     def prepare(self) -> None:
         """Make a clean place for the next call, and drop that of the last one."""
@@ -61,7 +63,9 @@ def serve(kind: type[Engine]) -> NoReturn:
         Thread(target=_end_group_with_worker, args=(channel,), daemon=True).start()
     engine = kind()
     engine.prepare()
-    given_up += lockdown.seal(kind.reads_to_run)
+    given_up += lockdown.seal(kind.reads_to_run, forks=kind.forks)
+    if kind.forks and not {"seccomp", "landlock"} <= {*given_up}:
+        os._exit(1)
     _send(channel, json.dumps({"lockdown": given_up}).encode())
     answer(engine, channel)
 

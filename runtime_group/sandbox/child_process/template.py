@@ -22,6 +22,7 @@ class Templates:
     reads_to_start: ClassVar[tuple[str, ...]] = (str(Path(minijinja.__file__).parent),)
     reads_to_run: ClassVar[tuple[str, ...]] = ()
     executes: ClassVar[tuple[str, ...]] = ()
+    forks: ClassVar[bool] = False
 
     def __init__(self) -> None:
         """Render well and badly in each dialect once: nothing can be imported later."""

@@ -184,6 +184,7 @@ class WebAssembly:
     reads_to_start: ClassVar[tuple[str, ...]] = ()
     reads_to_run: ClassVar[tuple[str, ...]] = ()
     executes: ClassVar[tuple[str, ...]] = ()
+    forks: ClassVar[bool] = False
 
     def __init__(self) -> None:
         engine = Engine(_config())
