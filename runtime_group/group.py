@@ -36,7 +36,7 @@ from xworkflow.runtime_group.egress import NetworkGuard
 from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool, PythonTier2
 from xworkflow.runtime_group.secret_stores import process_secret_store
 
 NodePlacement = Literal["auto", "activity"]
@@ -256,6 +256,13 @@ class RuntimeGroupBuilder:
 
     def sandbox_pool(self, pool: SandboxPool) -> Self:
         return self._set(sandbox_pool=pool)
+
+    def python_tier2(self, packages: Path | None = None) -> Self:
+        """Let CPython run what monty cannot, with packages of a directory (``PythonTier2``).
+
+        Replaces the pool with a fresh one.
+        """
+        return self._set(sandbox_pool=DefaultSandboxPool(python_tier2=PythonTier2(packages)))
 
     def http_pool_config(self, config: HttpPoolConfig) -> Self:
         """Replace the HTTP provider with a fresh one."""
