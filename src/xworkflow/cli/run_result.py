@@ -64,8 +64,11 @@ class Watched:
         result = self.result
         if outputs is None:
             outputs = result.outputs if result is not None else {}
+        asked = self.status.waiting if isinstance(self.status, WaitingForInput) else ()
+        waiting = {"waiting": [w.model_dump(mode="json") for w in asked]} if asked else {}
         return {
             **EMPTY,
+            **waiting,
             "run_id": self.run_id,
             "workflow_id": self.execution_id,
             "status": word,
@@ -85,6 +88,8 @@ class Watched:
         if error is not None and not stopped:
             print_error(error)
         print_note(f"{word}{_effort(self.result)}{f': {error}' if stopped else ''}")
+        if isinstance(self.status, WaitingForInput):
+            print_note(f"`xworkflow runs answer {self.execution_id} …` answers, and carries it on")
         if self.url is not None:
             print_note(f"Web UI: {self.url}")
 

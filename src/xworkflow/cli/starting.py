@@ -17,7 +17,6 @@ from xworkflow.cli.place import Place, unusable, worker_at
 from xworkflow.cli.printing import print_note
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
-from xworkflow.client.status import Running
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.wire import task_queue
 from xworkflow.errors import InfrastructureError
@@ -39,7 +38,7 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
-    async with _worker_for(place):
+    async with worker_for(place):
         handle = await builder.client(place.client).run()
         if not quiet:
             print_note(f"run {handle.execution_id} of {order.schema.name}")
@@ -50,15 +49,15 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
 async def joined(handle: WorkflowHandle, place: Place) -> AsyncGenerator[WorkflowHandle]:
     """A run that was there before, with a worker when it is not over."""
     print_note(f"run {handle.execution_id} is there already: joined; it keeps its file and inputs")
-    if not isinstance(await handle.status(), Running):
+    if await handle.is_over():
         yield handle
         return
-    async with _worker_for(place):
+    async with worker_for(place):
         yield handle
 
 
 @contextlib.asynccontextmanager
-async def _worker_for(place: Place) -> AsyncGenerator[None]:
+async def worker_for(place: Place) -> AsyncGenerator[None]:
     """A worker of our own with the embedded server; elsewhere one must be there."""
     if place.embedded:
         async with worker_at(place.address):

@@ -1,13 +1,15 @@
 """Watching a run to its end, and what Ctrl-C means meanwhile.
 
 The first Ctrl-C detaches, a second one soon after stops the run, and a third gives up waiting for
-a stop that nobody carries out.
+a stop that nobody carries out. A run that waits for a person is watched on where somebody sits at a
+terminal; a script hears of it, and goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from typing import Literal
 
 from xworkflow.cli.place import Place
@@ -15,6 +17,8 @@ from xworkflow.cli.printing import print_note
 from xworkflow.cli.progress import Progress
 from xworkflow.cli.run_result import Watched
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.standing import Standing
+from xworkflow.client.status import Paused, WaitingForInput
 from xworkflow.domain.wire import task_queue
 
 SECOND_CTRL_C_SECS = 2.0
@@ -23,15 +27,22 @@ IDLE_SECS = 10.0
 """So long a run may wait for a worker without a word: a dead worker looks alive for minutes."""
 
 
-async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched:
+async def watch(
+    handle: WorkflowHandle, place: Place, *, quiet: bool, stay: bool | None = None
+) -> Watched:
     """Show the run's progress to its end, or until the user leaves it.
 
-    From here on Ctrl-C never interrupts the command itself: what is left is its orderly end.
+    Without ``stay`` (None: without a terminal) also until it waits for a person, or is paused, and
+    nothing goes on by itself. From here on Ctrl-C never interrupts the command itself: what is left
+    is its orderly end.
     """
+    stays = at_terminal() if stay is None else stay
     interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
     hint = loop.call_later(IDLE_SECS, _print_idle)
-    watching = asyncio.create_task(_to_the_end(handle, place, Progress(quiet=quiet), hint))
+    watching = asyncio.create_task(
+        _to_the_end(handle, place, Progress(quiet=quiet), hint, stays=stays)
+    )
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -58,10 +69,15 @@ async def _wait(
     return "interrupted" if interrupted.is_set() else "nothing"
 
 
+def at_terminal() -> bool:
+    """Whether somebody sits there who can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def _print_way_back(execution_id: str, place: Place) -> None:
-    where = "" if place.embedded else f" --address {place.address}"
     print_note(
-        f"detached: the run goes on. Come back with: xworkflow runs show {execution_id}{where}"
+        f"detached: the run goes on. Come back with: "
+        f"xworkflow runs show {execution_id}{place.as_option}"
     )
     if place.embedded:
         print_note("Its server and worker end with this command; `xworkflow dev` carries it on.")
@@ -74,14 +90,32 @@ def _print_idle() -> None:
 
 
 async def _to_the_end(
-    handle: WorkflowHandle, place: Place, progress: Progress, hint: asyncio.TimerHandle
+    handle: WorkflowHandle,
+    place: Place,
+    progress: Progress,
+    hint: asyncio.TimerHandle,
+    *,
+    stays: bool,
 ) -> Watched:
     watched = _watched(handle, place)
+    standing, shown, stop = Standing(), set[str](), ()
     async for feed, new in handle.read(follow=True):
         for event in new:
             hint.cancel()
             progress.show(event)
-        watched.result = feed.result
+        if feed.workflow_id == handle.execution_id:
+            watched.result = feed.result
+        standing.take(feed, new)
+        if (standing.stop, standing.is_quiet) == stop or not standing.stop:
+            continue
+        # what was read may be long past: a run that stands still says so itself
+        stop = (standing.stop, standing.is_quiet)
+        status = await handle.status()
+        if isinstance(status, WaitingForInput):
+            progress.ask(status.waiting, handle.execution_id, place.as_option, shown)
+        if not stays and standing.is_quiet and isinstance(status, WaitingForInput | Paused):
+            watched.status = status
+            return watched
     watched.status = await handle.wait()
     return watched
 
