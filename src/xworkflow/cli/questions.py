@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from xworkflow.cli.files import value_of
 from xworkflow.cli.printing import errors, plain, plain_line
 from xworkflow.domain.wire import Waiting
 
@@ -84,6 +85,29 @@ def print_question(waiting: Waiting, execution_id: str, where: str = "") -> None
         console.print(f"  [bold]{plain(action)}[/] [dim]{plain_line(shown)}[/]")
     line = f"{answering_line(waiting, execution_id)}{where}"
     console.print(f"  [dim]answer with:[/] {plain(line)}")
+
+
+def ask(waiting: Waiting) -> dict[str, Any]:
+    """Ask for each field at the terminal; returns the parts of the answer."""
+    form_data: dict[str, Any] = {}
+    for field in fields_of(waiting):
+        text = _line(field.name, None if field.default is None else str(field.default))
+        if text:
+            form_data[field.name] = text if field.type in TEXTS else value_of(text)
+    parts: dict[str, Any] = {"form_data": form_data}
+    if waiting.resume_mode == "approval":
+        parts["decision"] = _line("approve or reject", None)
+    actions = list(actions_of(waiting))
+    if actions:
+        parts["action"] = _line(" or ".join(actions), actions[0] if len(actions) == 1 else None)
+    return parts
+
+
+def _line(name: str, default: str | None) -> str:
+    errors().print(
+        f"{plain(name)}{'' if default is None else f' [dim]({plain(default)})[/]'}: ", end=""
+    )
+    return input().strip() or (default or "")
 
 
 def answering_line(waiting: Waiting, execution_id: str) -> str:

@@ -105,6 +105,11 @@ def object_of_error(error: Exception | KeyboardInterrupt, execution_id: str) -> 
     return {**shown, "workflow_id": None} if shown["status"] == "refused" else shown
 
 
+def word_of(status: ExecutionStatus) -> str:
+    """The commands' word for a status."""
+    return _parts(status)[0]
+
+
 def _parts(status: ExecutionStatus | None) -> tuple[str, dict[str, Any] | None, str | None]:
     match status:
         case None:

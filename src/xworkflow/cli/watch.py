@@ -28,20 +28,26 @@ IDLE_SECS = 10.0
 
 
 async def watch(
-    handle: WorkflowHandle, place: Place, *, quiet: bool, stay: bool | None = None
+    handle: WorkflowHandle,
+    place: Place,
+    *,
+    quiet: bool,
+    stay: bool | None = None,
+    past: Standing | None = None,
 ) -> Watched:
     """Show the run's progress to its end, or until the user leaves it.
 
     Without ``stay`` (None: without a terminal) also until it waits for a person, or is paused, and
-    nothing goes on by itself. From here on Ctrl-C never interrupts the command itself: what is left
-    is its orderly end.
+    nothing goes on by itself. What ``past`` has seen is not shown again.
+
+    From here on Ctrl-C never interrupts the command itself: what is left is its orderly end.
     """
     stays = at_terminal() if stay is None else stay
     interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
     hint = loop.call_later(IDLE_SECS, _print_idle)
     watching = asyncio.create_task(
-        _to_the_end(handle, place, Progress(quiet=quiet), hint, stays=stays)
+        _to_the_end(handle, place, Progress(quiet=quiet), hint, past or Standing(), stays=stays)
     )
     try:
         if await _wait(watching, interrupted) == "interrupted":
@@ -89,20 +95,22 @@ def _print_idle() -> None:
     print_note(f"no worker has taken the run yet; it waits in '{queue}' until one does")
 
 
-async def _to_the_end(
+async def _to_the_end(  # noqa: PLR0913 - what it shows, and until when
     handle: WorkflowHandle,
     place: Place,
     progress: Progress,
     hint: asyncio.TimerHandle,
+    past: Standing,
     *,
     stays: bool,
 ) -> Watched:
     watched = _watched(handle, place)
-    standing, shown, stop = Standing(), set[str](), ()
+    standing, shown, stop = Standing(), {waiting.token for waiting in past.waiting}, ()
     async for feed, new in handle.read(follow=True):
         for event in new:
             hint.cancel()
-            progress.show(event)
+            if event.seq >= past.seen.get(feed.workflow_id, 0):
+                progress.show(event)
         if feed.workflow_id == handle.execution_id:
             watched.result = feed.result
         standing.take(feed, new)

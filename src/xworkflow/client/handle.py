@@ -22,7 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.run_log import RunLog
-from xworkflow.client.standing import Standing
+from xworkflow.client.standing import Standing, read_standing
 from xworkflow.client.status import (
     ExecutionStatus,
     Failed,
@@ -127,7 +127,7 @@ class WorkflowHandle:
                 STATE_QUERY, result_type=RunSnapshot, rpc_timeout=_STATUS_TIMEOUT
             )
         except (WorkflowQueryFailedError, RPCError):
-            return await self._status_read()
+            return (await read_standing(self)).status
         match state.status:
             case "waiting_for_input":
                 return WaitingForInput(state.waiting)
@@ -137,13 +137,6 @@ class WorkflowHandle:
                 return await self.wait()
             case _:
                 return Running()
-
-    async def _status_read(self) -> ExecutionStatus:
-        standing = Standing()
-        async with aclosing(self.read(follow=False)) as batches:
-            async for feed, new in batches:
-                standing.take(feed, new)
-        return standing.status
 
     async def events(
         self, *, after: str = "", follow: bool = True, live: StreamStore | None = None
@@ -342,6 +335,8 @@ def _failed(cause: BaseException | None) -> ExecutionStatus:
 
 
 def _unreachable(error: RPCError, execution_id: str) -> InfrastructureError | InputError:
+    if error.status is RPCStatusCode.NOT_FOUND and "already completed" in error.message:
+        return InputError((f"run '{execution_id}' is over",))
     if error.status is RPCStatusCode.NOT_FOUND:
         return InputError((f"there is no run '{execution_id}'",))
     return InfrastructureError(f"the Temporal server does not answer: {error.message}")

@@ -7,6 +7,8 @@ whoever takes the batches: what a ``Standing`` tells counts only once it has cau
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.status import ExecutionStatus, Paused, Running, WaitingForInput
@@ -15,18 +17,22 @@ from xworkflow.domain.state import RunState
 from xworkflow.domain.wire import Waiting
 from xworkflow.engine.waiting import waiting_of
 
+if TYPE_CHECKING:
+    from xworkflow.client.handle import WorkflowHandle
+
 
 class Standing:
     """What an open run waits for, its sub-graphs included."""
 
     def __init__(self) -> None:
         self._feeds: dict[str, HistoryFeed] = {}
-        self._seen: dict[str, int] = {}
+        self.seen: dict[str, int] = {}
+        """How many events of each workflow were taken."""
 
     def take(self, feed: HistoryFeed, new: Sequence[GraphEngineEvent]) -> None:
         """A history was read a step further."""
         if new:
-            self._seen[feed.workflow_id] = new[-1].seq + 1
+            self.seen[feed.workflow_id] = new[-1].seq + 1
         if feed.closed is not None and feed.closed.next_run_id is None:
             self._feeds.pop(feed.workflow_id, None)
         else:
@@ -36,7 +42,7 @@ class Standing:
     def is_caught_up(self) -> bool:
         """Whether all events that were read have been taken."""
         return all(
-            feed.carrier is None or self._seen.get(name, 0) == feed.carrier.events
+            feed.carrier is None or self.seen.get(name, 0) == feed.carrier.events
             for name, feed in self._feeds.items()
         )
 
@@ -91,6 +97,15 @@ class Standing:
             if feed.carrier is not None
             for driver in feed.carrier.lanes.values()
         ]
+
+
+async def read_standing(handle: WorkflowHandle) -> Standing:
+    """Where a run stands now."""
+    standing = Standing()
+    async with aclosing(handle.read(follow=False)) as batches:
+        async for feed, new in batches:
+            standing.take(feed, new)
+    return standing
 
 
 def _is_held(state: RunState) -> bool:
