@@ -24,14 +24,15 @@ class Progress:
         self._console = None if quiet else errors()
         self._started: dict[str, tuple[str, int]] = {}
 
-    def show(self, event: GraphEngineEvent) -> None:
+    def show(self, event: GraphEngineEvent, *, past: bool = False) -> None:
+        """Print the line of an event; of one of the ``past`` only take note."""
         if self._console is None:
             return
         path: list[tuple[str, int]] = event.data.get("path", [])
         if event.type in _NODES and any(index >= SHOWN_ITEMS for _, index in path):
             return
         line = self._line(event) or _run_line(event)
-        if line is not None:
+        if line is not None and not past:
             inside = f"{'  ' * len(path)}[dim]#{path[-1][1]}[/] " if path else ""
             self._console.print(f"{inside}{line}")
 

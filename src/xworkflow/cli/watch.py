@@ -109,8 +109,7 @@ async def _to_the_end(  # noqa: PLR0913 - what it shows, and until when
     async for feed, new in handle.read(follow=True):
         for event in new:
             hint.cancel()
-            if event.seq >= past.seen.get(feed.workflow_id, 0):
-                progress.show(event)
+            progress.show(event, past=event.seq < past.seen.get(feed.workflow_id, 0))
         if feed.workflow_id == handle.execution_id:
             watched.result = feed.result
         standing.take(feed, new)
