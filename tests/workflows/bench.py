@@ -32,7 +32,7 @@ class Bench:
     queue: str
     group: RuntimeGroup = field(default_factory=RuntimeGroup.default)
 
-    async def start(
+    async def start(  # noqa: PLR0913 - what a run may be started with
         self,
         schema: WorkflowSchema,
         inputs: dict[str, Any] | None = None,

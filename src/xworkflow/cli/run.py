@@ -15,6 +15,7 @@ from xworkflow.cli.printing import print_json, print_note
 from xworkflow.errors import InputError
 
 if TYPE_CHECKING:
+    from xworkflow.domain.debugging import DebugConfig
     from xworkflow.domain.schema import WorkflowSchema
     from xworkflow.domain.values import JsonValue
 
@@ -56,6 +57,7 @@ class Order:
     query: str | None
     execution_id: str
     may_join: bool
+    debug: DebugConfig | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +85,7 @@ def register(app: typer.Typer) -> None:
         if execution_id == "":
             raise InputError(("--id is empty",))
         ours = execution_id or RealIdGenerator().next_id()
-        with _told(ours, as_json=as_json):
+        with told(ours, as_json=as_json):
             schema = read_valid(file)
             given = read_inputs(schema, file, inputs or (), inputs_file)
             order = Order(schema, given, query, ours, may_join=execution_id is not None)
@@ -111,7 +113,7 @@ async def run(
 
 
 @contextlib.contextmanager
-def _told(execution_id: str, *, as_json: bool) -> Generator[None]:
+def told(execution_id: str, *, as_json: bool) -> Generator[None]:
     """What ends without a result is one object on stdout, too, where that was asked for."""
     try:
         yield

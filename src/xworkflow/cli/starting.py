@@ -38,6 +38,8 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
+    if order.debug is not None:
+        builder.debug(order.debug)
     async with worker_for(place):
         handle = await builder.client(place.client).run()
         if not quiet:
