@@ -47,7 +47,8 @@ class NodeActivities:
             )
         task: NodeTask = activity.payload_converter().from_payload(args[0].payload, NodeTask)
         with _heartbeats():
-            return await in_loop(self._loop, attempt(self._group, task))
+            tries = activity.info().attempt
+            return await in_loop(self._loop, attempt(self._group, task, tries))
 
     @activity.defn(name=LOCAL_REGION)
     async def local_region(self, task: RegionTask) -> RegionReport:

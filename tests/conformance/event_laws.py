@@ -74,7 +74,7 @@ def _repeats(log: tuple[GraphEngineEvent, ...]) -> Iterable[str]:
 
 
 def _times(log: tuple[GraphEngineEvent, ...]) -> Iterable[str]:
-    if log and not log[0].type == "graph_run_started":
+    if log and log[0].type != "graph_run_started":
         yield f"the log begins with {log[0].type}"
     if log and not log[-1].type.startswith("graph_run_"):
         yield f"the log ends with {log[-1].type}"

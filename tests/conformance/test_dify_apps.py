@@ -41,6 +41,7 @@ RENDERED = MockNode(outputs={"status_code": 200, "body": '{"data": {"url": "http
 WEATHER = [{"month": 1, "maxTemp": 9.5, "minTemp": 2, "rainfall": 60}]
 CLIMATE = {"data": {"beginYear": 1991, "endYear": 2020, "data": WEATHER}}
 
+
 def is_picture(answers: Mapping[str, Any]) -> bool:
     """A drawing with all texts in it, under the words that the model found for it."""
     _, _, coded = answers["answer"].partition("![the model's text](data:image/svg+xml;base64,")

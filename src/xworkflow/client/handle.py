@@ -46,6 +46,7 @@ from xworkflow.domain.wire import (
     Waiting,
 )
 from xworkflow.errors import InfrastructureError, InputError, RunError
+from xworkflow.ports import StreamStore
 
 T = TypeVar("T")
 
@@ -97,21 +98,32 @@ class WorkflowHandle:
         return await self.wait()
 
     async def events(
-        self, *, after: str = "", follow: bool = True
+        self, *, after: str = "", follow: bool = True, live: StreamStore | None = None
     ) -> AsyncIterator[GraphEngineEvent]:
         """The run's events in order, from the histories alone: no worker needs to run.
 
         Those of sub-graphs are among them. ``after`` is the ``cursor`` of the last event that was
         seen, by whatever handle in whatever process: the rest follows, nothing twice. With
-        ``follow`` the iterator ends with the run, else with what has happened so far. There are
-        none when the run was started with ``collect_events(False)``.
+        ``follow`` the iterator ends with the run, else with what has happened so far. With ``live``
+        (the stream store of the run's group) the pieces of what models say come while they are
+        said, else when their node has ended; each comes once either way. There are none when the
+        run was started with ``collect_events(False)``.
         """
         if not self._collect_events:
             return
-        async with aclosing(self.read(follow=follow, after=after)) as batches:
-            async for _, new in batches:
-                for event in new:
-                    yield event
+        if follow and not await self._is_over():
+            async with aclosing(self.read(after=after, live=live)) as batches:
+                async for _, new in batches:
+                    for event in new:
+                        yield event
+        else:
+            log = RunLog(self._client, self.execution_id, after)
+            try:
+                whole = await log.whole(self.first_run_id or await self._find_first_run())
+            except RPCError as error:
+                raise _unreachable(error, self.execution_id) from None
+            for event in whole:
+                yield event
         self._events_active = not follow
 
     def events_active(self) -> bool:
@@ -119,14 +131,14 @@ class WorkflowHandle:
         return self._events_active
 
     async def read(
-        self, *, follow: bool = True, after: str = ""
+        self, *, follow: bool = True, after: str = "", live: StreamStore | None = None
     ) -> AsyncGenerator[tuple[HistoryFeed, list[GraphEngineEvent]]]:
         """The feed after each history event, with the run's events that it brought. Feeds of
         sub-graphs are told from the run's own by their ``workflow_id``."""
         run_id = self.first_run_id or await self._find_first_run()
-        log = RunLog(self._client, self.execution_id, follow=follow, after=after)
+        log = RunLog(self._client, self.execution_id, after)
         try:
-            async with aclosing(log.read(run_id)) as batches:
+            async with aclosing(log.follow(run_id, wait=follow, live=live)) as batches:
                 async for batch in batches:
                     yield batch
         except RPCError as error:
@@ -244,6 +256,16 @@ class WorkflowHandle:
             raise RunError(str(error)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
+
+    async def _is_over(self) -> bool:
+        try:
+            description = await self._client.get_workflow_handle(self.execution_id).describe()
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
+        return description.status not in (
+            WorkflowExecutionStatus.RUNNING,
+            WorkflowExecutionStatus.CONTINUED_AS_NEW,
+        )
 
     async def _find_first_run(self) -> str:
         """The first history of the run: the present one names it in its first event."""

@@ -71,6 +71,7 @@ from xworkflow.domain.wire import (
 )
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import CompileError, body_schema
+from xworkflow.engine.composing import Composer
 from xworkflow.engine.driver import Driver, fact_of
 from xworkflow.engine.start import carrier_of, compiled_of
 
@@ -148,6 +149,10 @@ class HistoryFeed:
     run_input: RunInput | None = None
     child_started: ChildStarted | None = None
     child_ended: str | None = None
+    composers: dict[int, Composer] = field(default_factory=dict[int, Composer])
+    """Of each lane; whoever reads the next history hands them on."""
+    started: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    """(lane, node id) of the nodes that started, by execution id."""
     _execution_id: str = ""
     _started_at: int = 0
     _begun: bool = False
@@ -192,7 +197,7 @@ class HistoryFeed:
             run = await self._decode(attributes.input.payloads, RunInput)
             compiled = compiled_of(run)
             self._execution_id = run.id_base or self.workflow_id
-            self.carrier = carrier_of(run, compiled, self._execution_id)
+            self.carrier = carrier_of(run, compiled, self._execution_id, self.composers)
         except (ValidationError, CompileError):
             return  # the workflow refuses it too, and has no events
         self.run_input = run
@@ -251,6 +256,8 @@ class HistoryFeed:
             match effect:
                 case Emit(event):
                     self._events.append(event)
+                    if event.type == "node_run_started":
+                        self.started[event.data["id"]] = (lane, event.data["node_id"])
                 case StartNode(node, attempt):
                     name = activity_id(self._node_id(node), attempt, self._item(lane))
                     self._attempts[name] = (lane, node, attempt)

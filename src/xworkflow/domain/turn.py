@@ -28,6 +28,7 @@ from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
+from xworkflow.domain.streams import in_one_piece, visible
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.errors import NodeFailure
@@ -245,16 +246,17 @@ class Turn:
             self.exceptions += 1
             self.emit(events.node_run_exception(node, run.execution_id, result.error))
         else:
-            self.emit(events.node_run_succeeded(node, run.execution_id, result.outputs))
+            self.emit(events.node_run_succeeded(node, run.execution_id, visible(result.outputs)))
         self.advance(node, result.edge_source_handle)
         breakpoints.after(self, node)
 
     def node_failed(self, node: PlanNode, run: Running, failure: NodeFailure) -> None:
         """Another attempt (6.3), or the error strategy (6.2), or the run fails."""
         chunks.given_up(self, node, run, failure)
-        if may_retry(node.retry, failure, run.attempt):
+        fatal = failure.severity == "fatal"  # a limit of the group: neither applies (6.2)
+        if not fatal and may_retry(node.retry, failure, run.attempt):
             self.retry(node, run, failure)
-        elif node.error_strategy.type != "none":
+        elif not fatal and node.error_strategy.type != "none":
             self.tolerate(node, run, failure)
         elif self.stopping:
             # a fork starts it again: its error is nobody's (9.3)
@@ -287,7 +289,8 @@ class Turn:
         strategy = node.error_strategy
         outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": failure.code}
         if strategy.type == "default-value":
-            outputs = {**outputs, **strategy.default_value}
+            default = strategy.default_value
+            outputs |= in_one_piece(default) if node.streaming else default
         self.exceptions += 1
         self.write(node, NodeRunResult(outputs=outputs))
         self.emit(events.node_run_exception(node, run.execution_id, failure))
@@ -314,7 +317,7 @@ class Turn:
             self.pool = self.pool.extend(node.id, result.outputs)
             # what streams through an answer is shown, and no output of a native run (5.5)
             if node.is_output and not (node.streaming and self.plan.dialect == "native"):
-                self.add_outputs(node, result.outputs)
+                self.add_outputs(node, visible(result.outputs))
 
     # ---- the graph
 

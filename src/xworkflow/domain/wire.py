@@ -18,6 +18,7 @@ from xworkflow.domain.facts import HandlerFinished
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
@@ -121,6 +122,8 @@ class RunOptions(_Wire):
     fake_id_prefix: str | None = None
     traced: bool = False
     """Set by a client that traces: then inline nodes have spans, too."""
+    stream: bool = False
+    """Whether the models of a Dify export are asked for their answers in pieces."""
 
 
 class Policy(_Wire):
@@ -130,6 +133,7 @@ class Policy(_Wire):
     max_execution_time_secs: float = 600.0
     security_level: str = "standard"
     all_activities: bool = False
+    limits: SecurityLimits = SecurityLimits()
 
 
 class PathStep(_Wire):
@@ -247,6 +251,10 @@ class NodeTask(_Wire):
     """When the run started, Unix seconds."""
     fixed_timestamp: int | None = None
     fake_id_prefix: str | None = None
+    stream: bool = False
+    """Whether a model's answer is wanted in pieces (a native llm decides that by itself)."""
+    node_execution_id: str = ""
+    """Of this execution of the node, the same for all its attempts; unique in the whole run."""
 
 
 class NodeReport(_Wire):
@@ -343,6 +351,17 @@ class RunSnapshot(_Wire):
     status: str = "running"
     """running, waiting_for_input, paused, debug_paused, safe_stopping, or how it ended."""
     waiting: tuple[Waiting, ...] = ()
+
+
+class EventsPage(_Wire):
+    """Some events of one workflow, in order. ``next`` is what to ask for then; None at the end of
+    what there is. ``first`` is the oldest that this history can tell."""
+
+    events: tuple[dict[str, Any], ...] = ()
+    first: int = 0
+    next: int | None = None
+    over: bool = False
+    """Whether the run has ended, so that no more will come."""
 
 
 class ChildWait(_Wire):

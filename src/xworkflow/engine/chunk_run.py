@@ -36,12 +36,13 @@ from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
 from xworkflow.domain.repeats import ITEM_INDEX, LOOP_ENDED, ChunkEnd, ItemOutcome
 from xworkflow.domain.results import LlmUsage, PoolWrite
-from xworkflow.domain.state import dump_state, initial_state, load_state
+from xworkflow.domain.state import RunState, dump_state, initial_state, load_state
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import Compiled
+from xworkflow.engine.composing import Composer
 from xworkflow.engine.driver import Driver, Effect
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode, ContainerNode, Node
@@ -53,18 +54,21 @@ _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
 class ChunkRun(Carrier):
     """One chunk. ``run.chunk`` is set. Raises KeyError for a container type that is not there."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a chunk, each independent
         self,
         compiled: Compiled,
         run: RunInput,
         container: ContainerNode[Any],
         node: AnyNode,
         config: EngineConfig,
+        *,
+        composers: dict[int, Composer] | None = None,
     ) -> None:
         assert run.chunk is not None  # noqa: S101 - what makes it one
         self.compiled = compiled
         self.lanes: dict[int, Driver] = {}
         self.events = 0
+        self.composers = composers
         self._task: ChunkTask = run.chunk
         self._run = run
         self._container = container
@@ -174,16 +178,18 @@ class ChunkRun(Carrier):
                 events.repeat_next(self._task.node_id, self._task.title, self._family, index), at
             )
         scope = self._container.scope(self._node, index, item, self._carry)
+        id_base = f"{self._task.execution_id}/{self._task.attempt}/{index}"
         driver = Driver(
             self.compiled,
             initial_state(
                 self.compiled.plan,
                 pool=_over(self._pool, scope).set(ITEM_INDEX, index),
                 config=self._config,
-                id_base=f"{self._task.execution_id}/{self._task.attempt}/{index}",
+                id_base=id_base,
                 fake_id_prefix=_fake_prefix(self._run, self._task, index),
                 fixed_timestamp=self._run.options.fixed_timestamp,
             ),
+            self.composer(index, self.compiled, id_base),
         )
         self.lanes[index] = driver
         yield from self._take(index, driver, driver.feed(RunStarted(self._now)), more=False)
@@ -307,9 +313,16 @@ class ChunkRun(Carrier):
 
     def _inner_event(self, lane: int, event: GraphEngineEvent) -> LaneEffect:
         data = {**event.data, **self._place(lane)}
+        if event.type in events.UNNUMBERED:
+            return lane, Emit(GraphEngineEvent(self.events - 1, event.at, event.type, data))
         placed = GraphEngineEvent(self.events, event.at, event.type, data)
         self.events += 1
         return lane, Emit(placed)
+
+    def chunk_event(self, lane: int, content: Content) -> GraphEngineEvent:
+        type_, data = content
+        data = {**data, **self._place(lane)}
+        return GraphEngineEvent(self.events - 1, self._now, type_, data)
 
     def _place(self, lane: int | None) -> dict[str, Any]:
         """Where an event belongs: the containers around it, outermost first."""
@@ -398,9 +411,13 @@ class ChunkRun(Carrier):
         self._paused = state["paused"]
         self._stopping = state["stopping"]
         self.lanes = {
-            int(index): Driver(self.compiled, load_state(lane))
+            int(index): self._loaded(int(index), load_state(lane))
             for index, lane in state["lanes"].items()
         }
+
+    def _loaded(self, index: int, state: RunState) -> Driver:
+        composer = self.composer(index, self.compiled, state.ids.base)
+        return Driver(self.compiled, state, composer)
 
 
 def _over(pool: VariablePool, scope: Mapping[str, Namespace]) -> VariablePool:

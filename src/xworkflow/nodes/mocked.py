@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xworkflow.domain.repeats import ITEM_INDEX
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector
+from xworkflow.domain.streams import CHUNKS
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.nodes.base import InlineNode, Node, NodeData, Values
@@ -26,6 +27,11 @@ class MockedNode(InlineNode[NodeData]):
         del node
         if self._mock.by_index:
             yield ITEM_INDEX
+
+    def streams(self, node: Node[NodeData]) -> bool:
+        """A mock may say in which pieces its text came."""
+        del node
+        return CHUNKS in self._mock.outputs
 
     def run(self, node: Node[NodeData], values: Values) -> NodeRunResult:
         del node

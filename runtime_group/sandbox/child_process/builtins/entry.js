@@ -37,12 +37,14 @@ const failed = (thrown) => {
   return failure("sandbox_execution_error", "Execution error: " + text);
 };
 
-const finished = (value, limit) => {
+const finished = (value, limit, chunks) => {
   const text = stringify(value) ?? "null";
-  const size = text.length * 3 > limit ? utf8Length(text) : 0;
+  const more = chunks === undefined ? "" : `,"chunks":${stringify(chunks)}`;
+  const length = text.length + more.length;
+  const size = length * 3 > limit ? utf8Length(text) + utf8Length(more) : 0;
   if (size > limit)
     return failure("sandbox_memory_limit", `Output too large (max ${limit} bytes, got ${size} bytes)`);
-  return `{"value":${text},"stdout":${stringify(printed.slice(0, limit))}}`;
+  return `{"value":${text},"stdout":${stringify(printed.slice(0, limit))}${more}}`;
 };
 
 const settled = async (promise, limit) => {
@@ -53,13 +55,49 @@ const settled = async (promise, limit) => {
   }
 };
 
+// What stands for an input that came in pieces, while main runs.
+const stream = () => {
+  const callbacks = {};
+  const handle = {};
+  for (const name of ["on_chunk", "on_end", "on_error"])
+    handle[name] = (callback) => {
+      callbacks[name] = callback;
+      return handle;
+    };
+  return { handle, callbacks };
+};
+
+// main says what it wants to hear; then one stream after another is played to it. No stream fails
+// here: the node that makes it would have failed, so on_error is never called.
+const streaming = async (main, inputs, limit, streams) => {
+  const handles = Object.fromEntries(Object.keys(streams).map((name) => [name, stream()]));
+  const handed = parse(inputs);
+  for (const [name, { handle }] of Object.entries(handles)) handed[name] = handle;
+  const value = await main(handed);
+  const heard = Object.entries(handles).filter(([, { callbacks }]) => callbacks.on_chunk);
+  if (heard.length === 0) {
+    printed = "";
+    return finished(await main(parse(inputs)), limit);
+  }
+  const chunks = [];
+  const take = (chunk) => {
+    if (chunk !== undefined && chunk !== null) chunks.push(chunk);
+  };
+  for (const [name, { callbacks }] of Object.entries(handles)) {
+    if (callbacks.on_chunk) for (const piece of streams[name]) take(await callbacks.on_chunk(piece));
+    if (callbacks.on_end) take(await callbacks.on_end(parse(inputs)[name]));
+  }
+  return finished(value, limit, chunks);
+};
+
 // The script has been evaluated as a program of its own, so its syntax cannot reach out of anything.
 // An indirect eval sees the program's functions and its const and let alike.
-const run = (inputs, limit) => {
+const run = (inputs, limit, streams) => {
   try {
     const main = globalEval("typeof main === 'function' ? main : undefined");
     if (main === undefined)
       return failure("sandbox_execution_error", "Execution error: the code defines no function main");
+    if (streams) return streaming(main, inputs, limit, parse(streams)).catch(failed);
     const result = main(parse(inputs));
     if (typeof result?.then === "function") return settled(result, limit);
     return finished(result, limit);
