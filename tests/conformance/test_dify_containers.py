@@ -166,6 +166,18 @@ RUNS = (
         asked=("be calm",),
     ),
     export("break_conditions", are(text="xxx", rounds=3)),
+    export("loops_called_loop", are(item=33, rounds=3)),
+    export(
+        "pictures",
+        is_output("answer", "0: a cat (3)\n1: a dog ()\n"),
+        replies=(
+            (r"/pic.png.*what is pic.png, number 0\?", '{"what": "a cat", "size": 3}'),
+            (r"/dog.png.*what is dog.png, number 1\?", '```json\n{"what": "a dog"}\n```'),
+        ),
+        system={
+            "files": [FILES[1], {**FILES[1], "url": "https://f/dog.png", "filename": "dog.png"}]
+        },
+    ),
     export("failing_loop", are(why="divided by zero"), exceptions=2),
 )
 
