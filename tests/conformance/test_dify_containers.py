@@ -194,6 +194,8 @@ async def test_an_export_gives_what_dify_gives(
     assert ran.status.exceptions == app.exceptions
     bodies = "\n".join(request.body for request in server.requests)
     assert all(text in bodies for text in app.asked), bodies
+    if "answer" in ran.status.outputs:
+        assert event_laws.streamed(ran.events) == ran.status.outputs["answer"]
     assert event_laws.faults(ran.events) == []
 
 
