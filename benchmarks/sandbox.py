@@ -39,13 +39,19 @@ HOSTILE = [
     ("javascript", "function main() { for (;;); }"),
     ("javascript", "function main() { return new Array(1e9).fill(0).length }"),
     ("javascript", "function main() { return /(a+)+$/.test('a'.repeat(60) + 'b') }"),
-    ("javascript", "function main() { const l = []; for (;;) l.push(new Uint8Array(1e7).fill(1)) }"),
+    (
+        "javascript",
+        "function main() { const l = []; for (;;) l.push(new Uint8Array(1e7).fill(1)) }",
+    ),
     ("javascript", "async function main() { for (;;) await null }"),
     ("python", "def main(value):\n    while True: pass"),
     ("python", "def main(value):\n    x = []\n    while True: x.append('x' * 1000)"),
     ("python", "def main(value):\n    return [0] * 10 ** 9"),
     ("python", "def main(value):\n    return main(value)"),
-    ("wasm", WASM.replace("(i32.store (i32.const 0)", "(loop $l (br $l)) (i32.store (i32.const 0)")),
+    (
+        "wasm",
+        WASM.replace("(i32.store (i32.const 0)", "(loop $l (br $l)) (i32.store (i32.const 0)"),
+    ),
 ]
 LIMITS = SandboxLimits(timeout_secs=2)
 LENDERS: dict[str, Callable[[DefaultSandboxPool], Any]] = {
@@ -87,7 +93,9 @@ async def warm_call(language: str, seconds: float) -> None:
             await asyncio.sleep(0.01)
             times.append(await call(pool, language, SCRIPTS[language], 1))
         median, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
-        print(f"warm call  {language:<11} median {median * 1000:6.2f} ms   p99 {p99 * 1000:6.2f} ms")
+        print(
+            f"warm call  {language:<11} median {median * 1000:6.2f} ms   p99 {p99 * 1000:6.2f} ms"
+        )
 
 
 async def rate(language: str, seconds: float, callers: int) -> None:
