@@ -27,4 +27,5 @@ def policy_of(group: RuntimeGroup) -> Policy:
         max_execution_time_secs=group.quota.max_execution_time_secs,
         security_level=group.security_level.value,
         all_activities=group.node_placement == "activity",
+        limits=group.limits,
     )

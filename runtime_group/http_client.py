@@ -17,10 +17,13 @@ import httpx
 
 from xworkflow.errors import NodeError
 from xworkflow.ports import HttpRequest, HttpResponse, HttpStream
-from xworkflow.runtime_group.egress import EgressPolicy, MetadataBlocked, refused
+from xworkflow.runtime_group.egress import EgressPolicy, EgressRefused, MetadataBlocked
+from xworkflow.runtime_group.egress.body import DecodingError, decoded
+from xworkflow.runtime_group.egress.quiet import keep_urls_out_of_logs
+from xworkflow.runtime_group.egress.refusal import invalid_url
+from xworkflow.runtime_group.egress.resolver import Resolver, SystemResolver
+from xworkflow.runtime_group.egress.urls import PORTS, origin, port_of, read_url
 from xworkflow.runtime_group.http_transport import CheckedTransport, ResolutionError, SocketOption
-
-MAX_REDIRECTS: Final = 10
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD: Final = frozenset({307, 308})
@@ -64,10 +67,15 @@ class PooledHttpClient:
     """
 
     def __init__(
-        self, config: HttpPoolConfig | None = None, policy: EgressPolicy | None = None
+        self,
+        config: HttpPoolConfig | None = None,
+        policy: EgressPolicy | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._config = config or HttpPoolConfig()
         self._policy: EgressPolicy = policy or MetadataBlocked()
+        self._resolver: Resolver = resolver or SystemResolver()
+        keep_urls_out_of_logs()
         self._clients: WeakKeyDictionary[
             asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]
         ] = WeakKeyDictionary()
@@ -101,7 +109,7 @@ class PooledHttpClient:
         except TimeoutError:
             if not limit.expired():
                 raise
-            where = _origin(_parsed(request.url))
+            where = origin(read_url(request.url))
             raise _failed(f"{where} timed out after {request.timeout_secs:g}s") from None
         finally:
             self._active -= 1
@@ -120,9 +128,12 @@ class PooledHttpClient:
 
     async def _follow(self, request: HttpRequest) -> httpx.Response:
         """The open response at the end of all redirects; whoever gets it closes it."""
-        hop = request
-        for _ in range(MAX_REDIRECTS + 1):
-            response = await self._exchange(hop)
+        hop, limit = request, self._policy.max_redirects
+        for count in range(limit + 1):
+            try:
+                response = await self._exchange(hop)
+            except EgressRefused as refusal:
+                raise (refusal.of_redirect() if count else refusal) from None
             location = _location(response)
             if location is None or not request.follow_redirects:
                 return response
@@ -132,7 +143,7 @@ class PooledHttpClient:
             finally:
                 await response.aclose()
             hop = _redirected(hop, response.status_code, location)
-        raise _failed(f"more than {MAX_REDIRECTS} redirects", retryable=False)
+        raise _failed(f"more than {limit} redirects", retryable=False)
 
     async def _exchange(self, request: HttpRequest) -> httpx.Response:
         url = self._allowed(request.url)
@@ -140,17 +151,19 @@ class PooledHttpClient:
         try:
             return await client.send(self._built(client, request, url), stream=True)
         except (httpx.HTTPError, *_TRANSPORT_ERRORS) as error:
-            raise _mapped(error, _origin(url)) from error
+            raise _mapped(error, origin(url)) from error
 
     def _allowed(self, text: str) -> httpx.URL:
-        url = _parsed(text)
-        self._policy.check_url(url.scheme, url.host, url.port or _PORTS[url.scheme])
+        url = read_url(text)
+        self._policy.check_url(url.scheme, url.host, port_of(url), user_info=bool(url.userinfo))
         return url
 
     def _built(
         self, client: httpx.AsyncClient, request: HttpRequest, url: httpx.URL
     ) -> httpx.Request:
         default = self._config.default_timeout
+        # under a policy a name is allowed, and a Host header would ask for another one there
+        left_out = _OWN if isinstance(self._policy, MetadataBlocked) else _OWN | {"host"}
         return client.build_request(
             request.method,
             url,
@@ -158,7 +171,7 @@ class PooledHttpClient:
             headers=[
                 (name.encode(), value.encode())
                 for name, value in request.headers
-                if name.lower() not in _OWN
+                if name.lower() not in left_out
             ],
             content=request.content,
             timeout=httpx.Timeout(
@@ -179,6 +192,7 @@ class PooledHttpClient:
         config = self._config
         transport = CheckedTransport(
             self._policy,
+            self._resolver,
             ssl_context=httpx.create_ssl_context(verify=verify_tls),
             max_idle=config.pool_max_idle_per_host * _IDLE_HOSTS,
             idle_secs=config.pool_idle_timeout,
@@ -195,26 +209,6 @@ class PooledHttpClient:
         )
 
 
-_PORTS: Final = {"http": 80, "https": 443}
-
-
-def _parsed(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise refused(f"Invalid URL: {error}") from None
-    if url.scheme not in _PORTS:
-        raise refused(f"Invalid URL: the scheme must be http or https, not '{url.scheme}'")
-    if not url.host:
-        raise refused("Invalid URL: it names no host")
-    return url
-
-
-def _origin(url: httpx.URL) -> str:
-    """What of a URL may be told: path and query can hold secrets."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
 def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in response.headers.multi_items())
 
@@ -227,13 +221,13 @@ async def _parts(response: httpx.Response, request: HttpRequest) -> AsyncIterato
         _check_size(int(declared), limit)
     size = 0
     try:
-        async for part in response.aiter_bytes():
+        async for part in decoded(response):
             size += len(part)
             if limit is not None:
                 _check_size(size, limit)
             yield part
-    except (httpx.HTTPError, *_TRANSPORT_ERRORS) as error:
-        raise _mapped(error, _origin(response.request.url)) from error
+    except (httpx.HTTPError, DecodingError, *_TRANSPORT_ERRORS) as error:
+        raise _mapped(error, origin(response.request.url)) from error
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -249,11 +243,11 @@ def _location(response: httpx.Response) -> str | None:
 
 def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:
     """The next hop: as browsers do it, and no credentials to another origin."""
-    old = _parsed(request.url)
+    old = read_url(request.url)
     try:
         new = old.join(location)
-    except httpx.InvalidURL as error:
-        raise refused(f"Invalid URL: {error}") from None
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise invalid_url(str(error)).of_redirect() from None
     dropped: frozenset[str] = frozenset()
     if _endpoint(new) != _endpoint(old):
         dropped |= _CREDENTIALS | request.credential_headers | {"host"}
@@ -265,7 +259,7 @@ def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest
 
 
 def _endpoint(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
+    return url.scheme, url.host, url.port or PORTS.get(url.scheme)
 
 
 def _keepalive(after_secs: int) -> list[SocketOption]:
@@ -291,7 +285,7 @@ _MESSAGES: Final[tuple[tuple[type[Exception], Callable[[str, Exception], str]], 
     (httpcore.ConnectTimeout, lambda where, _: f"connecting to {where} timed out"),
     (httpcore.TimeoutException, lambda where, _: f"{where} did not answer in time"),
     (httpcore.ConnectError, lambda where, error: f"cannot connect to {where}: {error}"),
-    (httpx.DecodingError, lambda where, error: f"unreadable response of {where}: {error}"),
+    (DecodingError, lambda where, error: f"unreadable response of {where}: {error}"),
 )
 
 

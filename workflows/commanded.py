@@ -29,6 +29,7 @@ from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import (
     ABORT_SIGNAL,
     ANSWER_UPDATE,
+    EVENTS_QUERY,
     OUTPUTS_QUERY,
     PAUSE_SIGNAL,
     RESUME_SIGNAL,
@@ -38,6 +39,7 @@ from xworkflow.domain.wire import (
     VARIABLES_UPDATE,
     WAITING_QUERY,
     AnswerReceipt,
+    EventsPage,
     RunInput,
     RunSnapshot,
     Waiting,
@@ -46,7 +48,7 @@ from xworkflow.engine.carrier import LaneEffect
 from xworkflow.engine.compile import CompileError
 from xworkflow.errors import EngineError, InputError
 from xworkflow.workflows.shell import Shell
-from xworkflow.workflows.snapshot import snapshot
+from xworkflow.workflows.snapshot import events_page, snapshot
 
 
 class Commanded:
@@ -179,6 +181,13 @@ class Commanded:
             for lane, driver in lanes.items()
         }
         return found if self._carried().driver is None else found["0"]
+
+    @workflow.query(name=EVENTS_QUERY)
+    def events(self, after: int = -1, limit: int = 200) -> EventsPage:
+        """The events after the number ``after``, page by page. Of this workflow alone (a sub-graph
+        tells its own) and without the pieces of streams; of a run that continued as new, ask each
+        history. ``WorkflowHandle.events`` has all in one order."""
+        return events_page(self._carried(), after, limit)
 
     @workflow.query(name=WAITING_QUERY)
     def waiting(self) -> list[Waiting]:

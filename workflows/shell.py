@@ -32,6 +32,7 @@ from xworkflow.domain.commands import (
     StartNode,
     StartTimer,
 )
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import (
     AbortRequested,
     ChunkFinished,
@@ -118,6 +119,8 @@ class Shell:
         self._continues = False
         self.cancelled = False
         """Whether Temporal was asked to cancel it."""
+        self.log: list[GraphEngineEvent] = []
+        """The events of this history, for queries; a replay makes them again."""
         self._child_waits = {waiting.token: waiting for waiting in run.waiting}
         self._told = {waiting.token: waiting for waiting in self.own_waiting()}
         self._details = Details(self.carrier.compiled.plan)
@@ -289,7 +292,8 @@ class Shell:
                 case CancelHandler():
                     self._cancel_handler()
                 case Emit():
-                    # never stored: events are made again by whoever reads the history
+                    # in no history: events are made again by whoever reads or replays it
+                    self.log.append(effect.event)
                     self._trace.tell(self.carrier.compiled.plan, effect.event)
                 case _:
                     self._end(effect)

@@ -9,7 +9,11 @@
     │   └── ValidationFailed         carries the whole report of diagnostics
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
+    │   ├── EgressRefused            a network policy let nothing out; names the rule
+    │   ├── OutputTooLargeError      more than its level allows; neither retried nor tolerated
     │   └── SandboxError             code or a template failed inside a sandbox process
+    ├── CredentialError              credentials that cannot be had
+    │   └── CredentialNotFoundError  there are none under that name
     ├── RunError                     the run as a whole
     ├── MisuseError                  the API was used in a way that cannot work; names the remedy
     └── InfrastructureError          no server, no binary, no worker: nothing wrong with the

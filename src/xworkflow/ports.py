@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
 from xworkflow.domain.deltas import Delta, StreamItem, StreamKey
+from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
 
@@ -52,6 +53,8 @@ class SandboxLimits:
     max_code_bytes: int = 1_000_000
     max_input_bytes: int = 32 * 1024 * 1024
     max_output_bytes: int = 1024 * 1024
+    template: TemplateSafetyConfig | None = None
+    """Of templates alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +273,18 @@ class CredentialProvider(Protocol):
     """Resolves credentials, inside activities only."""
 
     async def get_credentials(self, group_id: str, provider_name: str) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class SecretStore(Protocol):
+    """Where the values of secret variables are that came with workflows: beside the runs, where
+    their workers find them. ``scope`` is a hash that names a group and a workflow."""
+
+    def keep(self, scope: str, values: Mapping[str, str]) -> None:
+        """Add or replace; raises EngineError when there is no place for them."""
+        ...
+
+    def find(self, scope: str, name: str) -> str | None: ...
 
 
 @runtime_checkable

@@ -92,11 +92,7 @@ def mocks(case: dict[str, Any]) -> dict[str, MockNode]:
     return outputs | errors
 
 
-CASES = [
-    pytest.param(name, case, id=f"{name}-{number}")
-    for name in RUNNABLE
-    for number, case in enumerate(expected(name))
-]
+CASES = [(name, case) for name in RUNNABLE for case in expected(name)]
 
 
 @dataclass(frozen=True)
@@ -108,18 +104,14 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(temporal_server: str) -> dict[int, Outcome]:
-    """Every case, run once on one worker; keyed by the case object's identity."""
+def outcomes(temporal_server: str) -> list[Outcome]:
+    """Every case, run once on one worker."""
 
-    async def run() -> dict[int, Outcome]:
+    async def run() -> list[Outcome]:
         client, group = await connect(temporal_server), RuntimeGroup.default()
         try:
             async with build_worker(client, group, queue="dify-fixtures"):
-                done: dict[int, Outcome] = {}
-                for param in CASES:
-                    name, case = param.values
-                    done[id(case)] = await _run(client, str(name), case)  # pyright: ignore[reportArgumentType]
-                return done
+                return [await _run(client, name, case) for name, case in CASES]
         finally:
             await group.aclose()
 
@@ -136,12 +128,14 @@ def outcomes(temporal_server: str) -> dict[int, Outcome]:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, id=f"{name}-{n}") for n, (name, _) in enumerate(CASES)]
+)
 def test_a_fixture_of_dify_gives_the_outputs_that_its_tests_expect(
-    name: str, case: dict[str, Any], outcomes: dict[int, Outcome]
+    number: int, outcomes: list[Outcome]
 ) -> None:
-    status = outcomes[id(case)].status
-    assert isinstance(status, Completed), (name, status)
+    case, status = CASES[number][1], outcomes[number].status
+    assert isinstance(status, Completed), status
     assert status.exceptions == case.get("exceptions_count", 0)
     if case["match"] == "exact":
         assert same_json(status.outputs, case["outputs"])
@@ -149,21 +143,25 @@ def test_a_fixture_of_dify_gives_the_outputs_that_its_tests_expect(
         assert all(same_json(status.outputs[k], v) for k, v in case["outputs"].items())
 
 
-WITH_EVENTS = [param for param in CASES if "events" in param.values[1]]
+WITH_EVENTS = [
+    pytest.param(number, id=f"{name}-{case['name']}")
+    for number, (name, case) in enumerate(CASES)
+    if "events" in case
+]
 
 
-@pytest.mark.parametrize(("name", "case"), WITH_EVENTS)
+@pytest.mark.parametrize("number", WITH_EVENTS)
 def test_the_log_of_a_fixture_is_the_sequence_that_its_test_expects(
-    name: str, case: dict[str, Any], outcomes: dict[int, Outcome]
+    number: int, outcomes: list[Outcome]
 ) -> None:
     """The whole log, sub-graphs included, as any reader of the histories sees it."""
-    assert words(outcomes[id(case)].events) == case["events"], name
+    assert words(outcomes[number].events) == CASES[number][1]["events"]
 
 
-def test_the_streamed_text_of_a_loop_is_that_of_its_rounds(outcomes: dict[int, Outcome]) -> None:
-    streaming = [param.values[1] for param in CASES if "streamed" in param.values[1]]
-    for case in streaming:
-        assert text_of(outcomes[id(case)].events) == case["streamed"]  # pyright: ignore[reportArgumentType, reportCallIssue]
+def test_the_streamed_text_of_a_loop_is_that_of_its_rounds(outcomes: list[Outcome]) -> None:
+    streaming = [(n, case) for n, (_, case) in enumerate(CASES) if "streamed" in case]
+    for number, case in streaming:
+        assert text_of(outcomes[number].events) == case["streamed"]
     assert streaming or not FIXTURES.is_dir()
 
 

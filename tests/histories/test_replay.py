@@ -13,6 +13,7 @@ from temporalio.worker import Replayer
 from tests.histories.shapes import SHAPES
 from xworkflow.client.history import HistoryFeed
 from xworkflow.data_converter import DATA_CONVERTER
+from xworkflow.domain.events import UNNUMBERED
 from xworkflow.worker import workflow_runner
 from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
@@ -48,7 +49,9 @@ async def test_a_golden_history_reads_as_it_was(name: str) -> None:
     for path in parts_of(name):
         feed = HistoryFeed(DATA_CONVERTER, f"golden-{name}")
         for event in recorded(path).events:
-            seen.extend([made.to_json() for made in await feed.take(event)])
+            # pieces of streams are put between the events by whoever reads
+            made = [m for m in await feed.take(event) if m.type not in UNNUMBERED]
+            seen.extend(m.to_json() for m in made)
     assert seen == json.loads((FOLDER / f"{name}.events.json").read_text())
 
 

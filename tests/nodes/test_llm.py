@@ -600,8 +600,9 @@ def test_what_is_shown_of_an_answer_begins_what_is_left_of_it(pieces: list[str])
     visible = Visible()
     shown = "".join(visible.of(piece) for piece in pieces)
     left = separated("".join(pieces))[0]
-    # white space that was shown before the first thought came is the one exception
-    assert left.startswith((shown, shown.lstrip()))
+    # the one exception is white space at the very beginning: whether it is left depends on whether
+    # a thought comes to an end later
+    assert left.lstrip().startswith(shown.lstrip())
 
 
 def test_the_public_fake_is_a_provider_that_streams() -> None:

@@ -5,8 +5,9 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import py_mini_racer
 from py_mini_racer import (
     JSEvalException,
     JSOOMException,
@@ -21,6 +22,7 @@ from .serving import failure, serve
 
 _PARTS = ("encoding", "digests", "random", "aes_gcm", "datetime", "console", "timers", "entry")
 _ENTROPY_BYTES = 32
+_ENTROPY = "/dev/urandom"  # V8 opens it for each isolate
 _OOM_POLL_SECS = 0.05
 _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
@@ -33,6 +35,14 @@ def _read_builtins() -> str:
 class JavaScript:
     """The engine. All built-ins lie in one function: scripts see what ``entry.js`` makes global."""
 
+    reads_to_start: ClassVar[tuple[str, ...]] = (
+        str(Path(py_mini_racer.__file__).parent),
+        _ENTROPY,
+        "/proc/self/status",
+    )
+    reads_to_run: ClassVar[tuple[str, ...]] = (_ENTROPY,)
+    executes: ClassVar[tuple[str, ...]] = ()
+    forks: ClassVar[bool] = False
     _vm: MiniRacer
 
     def __init__(self) -> None:
@@ -97,4 +107,4 @@ def _headline(error: Exception) -> str:
 
 
 def main() -> None:
-    serve(JavaScript())
+    serve(JavaScript)

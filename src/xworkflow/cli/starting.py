@@ -12,6 +12,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
+from xworkflow.cli.local_secrets import local_secrets
 from xworkflow.cli.place import Place, unusable, worker_at
 from xworkflow.cli.printing import print_note
 from xworkflow.client.handle import WorkflowHandle
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[WorkflowHandle]:
     """A run that was started just now, and a worker that carries it."""
     context = replace(WorkflowContext.default(), execution_id=order.execution_id)
+    context.update_runtime_group(lambda group: group.replaced(secret_store=local_secrets()))
+    if order.schema.secret_values and not place.embedded:
+        print_note(
+            f"secret variables ({', '.join(sorted(order.schema.secret_values))}) stay on this "
+            f"machine: the workers at {place.address} need them from their own credential provider"
+        )
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})

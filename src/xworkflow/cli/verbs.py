@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typer
 
+from xworkflow.cli import codec_server, dev, new, run, runs, test, validate, worker
 from xworkflow.cli import compile as compile_
-from xworkflow.cli import dev, new, run, runs, test, validate, worker
 
 _done: set[int] = set()
 
@@ -27,3 +27,4 @@ def register(app: typer.Typer) -> None:
     runs.register(app)
     worker.register(app)
     dev.register(app)
+    codec_server.register(app)

@@ -103,6 +103,7 @@ class Served:
 
 async def run(served: Served) -> int:
     """Serve in this process. Exit code 0 after a stop that was asked for."""
+    from xworkflow.cli.local_secrets import local_secrets
     from xworkflow.cli.place import open_client
     from xworkflow.cli.stopping import stop_requested
     from xworkflow.domain.wire import task_queue
@@ -116,6 +117,7 @@ async def run(served: Served) -> int:
         group_id=served.group_id,
         llm_provider_registry=LlmProviderRegistry.with_builtins(),
         file_directory=served.files,
+        secret_store=local_secrets(),
     )
     stop = stop_requested()
     try:

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from xworkflow.client.companion import accompany
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.run_input import Choices, make_run_input
+from xworkflow.client.run_input import Choices, make_run_input, secret_values
 from xworkflow.client.search_attributes import search_attributes
 from xworkflow.client.tracing import traced_start
 from xworkflow.context import SubGraphRunner, WorkflowContext
@@ -25,8 +25,15 @@ from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import SecurityPolicy
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.secret_references import store_key
 from xworkflow.domain.values import JsonValue, normalise
-from xworkflow.domain.wire import GRAPH_WORKFLOW, MockNode, RunInput, task_queue
+from xworkflow.domain.wire import (
+    DEFAULT_GROUP,
+    GRAPH_WORKFLOW,
+    MockNode,
+    RunInput,
+    task_queue,
+)
 from xworkflow.engine.validation import validated
 from xworkflow.errors import InfrastructureError, InputError, MisuseError, ValidationFailed
 from xworkflow.nodes.start import check_inputs, start_variables
@@ -156,6 +163,7 @@ class WorkflowRunnerBuilder:
         """Raises ValidationFailed or InputError for what must not be started."""
         report = self.validate()
         if not report.is_valid:
+            self._audit_refusal(report)
             raise ValidationFailed(report)
         given = self._choices.variables.get("user_inputs", {})
         problems = check_inputs(start_variables(self._schema), given, self._schema.dialect)
@@ -171,9 +179,31 @@ class WorkflowRunnerBuilder:
         self.check()
         context = self._given_context()
         client, queue = await self._place(context)
+        secrets = secret_values(self._schema, self._choices)
+        if secrets:  # they go to the group; the run gets references
+            group = context.runtime_group
+            group.secret_store.keep(store_key(group.group_id, self._schema.hash), secrets)
         handle = await self._start(client, queue, context)
         accompany(handle, context)
         return handle
+
+    def _audit_refusal(self, report: Report) -> None:
+        context = self._given_context()
+        logger = context.audit_logger()
+        if logger is not None:
+            errors = [f"{found.code} {found.node_id or ''}".strip() for found in report.errors]
+            logger.log_event(
+                {
+                    "timestamp": context.time_provider.now_timestamp(),
+                    "group_id": context.runtime_group.group_id or DEFAULT_GROUP,
+                    "workflow_id": context.execution_id,
+                    "app": self._schema.name,
+                    "event_type": "DslValidationFailed",
+                    "severity": "Warning",
+                    "outcome": "refused",
+                    "details": {"errors": errors},
+                }
+            )
 
     def run_input(self, context: WorkflowContext) -> RunInput:
         """What the workflow is started with; also what any other Temporal client may send."""

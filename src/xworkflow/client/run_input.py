@@ -9,7 +9,7 @@ from typing import Any, Final
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import WorkflowSchema
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ExecutorInfo, MockNode, Policy, RunInput, RunOptions, Variables
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
 
@@ -44,6 +44,13 @@ def make_run_input(schema: WorkflowSchema, context: WorkflowContext, choices: Ch
     )
 
 
+def secret_values(schema: WorkflowSchema, choices: Choices) -> dict[str, str]:
+    """The values of secret variables that the file or the caller brought along."""
+    given = choices.variables.get("environment", {})
+    chosen = {name: display(given[name]) for name in schema.secret_names & given.keys()}
+    return {**schema.secret_values, **chosen}
+
+
 def executors_of(context: WorkflowContext) -> dict[str, ExecutorInfo]:
     """The node types that the group adds to the built-in ones."""
     registry = context.node_executor_registry()
@@ -57,7 +64,8 @@ def _travelling_policy(context: WorkflowContext, config: EngineConfig) -> Policy
     """The limits of a group without a name: a workflow cannot ask it, so they travel."""
     group = context.runtime_group
     everything = group.node_placement == "activity"
-    if group.group_id is not None or not (group.has_own_limits or everything):
+    secured = group.security_policy is not None
+    if group.group_id is not None or not (group.has_own_limits or everything or secured):
         return None
     if group.has_own_limits:
         steps, seconds = group.quota.max_steps, float(group.quota.max_execution_time_secs)
@@ -69,6 +77,7 @@ def _travelling_policy(context: WorkflowContext, config: EngineConfig) -> Policy
         max_execution_time_secs=seconds,
         security_level=group.security_level.value,
         all_activities=everything,
+        limits=group.limits,
     )
 
 
@@ -95,6 +104,9 @@ def _complete_variables(
     schema: WorkflowSchema, context: WorkflowContext, choices: Choices
 ) -> Variables:
     variables = Variables(**choices.variables)
+    if schema.secret_names & variables.environment.keys():
+        plain = {n: v for n, v in variables.environment.items() if n not in schema.secret_names}
+        variables = variables.model_copy(update={"environment": plain})
     if schema.dialect == "native":
         return variables
     defaults = _dify_system_variables(schema, context)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from xworkflow.domain.secret_references import SECRET_TYPE
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue, compact_json
 
@@ -68,9 +69,17 @@ class EdgeSpec(_Frozen):
 
 
 class EnvironmentVariable(_Frozen):
+    """``secret`` is the value of a secret variable, as the file has it. It never travels: whoever
+    starts a run gives it to the group, and the run has a reference (``secret_references``)."""
+
     name: str
     value: JsonValue = None
     value_type: str = "string"
+    secret: str | None = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def is_secret(self) -> bool:
+        return self.value_type == SECRET_TYPE
 
 
 class ConversationVariable(_Frozen):
@@ -122,6 +131,16 @@ class WorkflowSchema(_Frozen):
             for derived in ("text", "hash"):
                 vars(copied).pop(derived, None)
         return copied
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The variables whose values must not be kept with a run."""
+        return frozenset(v.name for v in self.environment_variables if v.is_secret)
+
+    @property
+    def secret_values(self) -> dict[str, str]:
+        """The values that the file brought along; an export without its secrets has none."""
+        return {v.name: v.secret for v in self.environment_variables if v.secret}
 
     @cached_property
     def text(self) -> str:

@@ -253,9 +253,10 @@ class Turn:
     def node_failed(self, node: PlanNode, run: Running, failure: NodeFailure) -> None:
         """Another attempt (6.3), or the error strategy (6.2), or the run fails."""
         chunks.given_up(self, node, run, failure)
-        if may_retry(node.retry, failure, run.attempt):
+        fatal = failure.severity == "fatal"  # a limit of the group: neither applies (6.2)
+        if not fatal and may_retry(node.retry, failure, run.attempt):
             self.retry(node, run, failure)
-        elif node.error_strategy.type != "none":
+        elif not fatal and node.error_strategy.type != "none":
             self.tolerate(node, run, failure)
         elif self.stopping:
             # a fork starts it again: its error is nobody's (9.3)
@@ -288,9 +289,8 @@ class Turn:
         strategy = node.error_strategy
         outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": failure.code}
         if strategy.type == "default-value":
-            outputs = {**outputs, **strategy.default_value}
-        if node.streaming:
-            outputs = in_one_piece(outputs)
+            default = strategy.default_value
+            outputs |= in_one_piece(default) if node.streaming else default
         self.exceptions += 1
         self.write(node, NodeRunResult(outputs=outputs))
         self.emit(events.node_run_exception(node, run.execution_id, failure))

@@ -18,6 +18,7 @@ from xworkflow.domain.facts import HandlerFinished
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
@@ -132,6 +133,7 @@ class Policy(_Wire):
     max_execution_time_secs: float = 600.0
     security_level: str = "standard"
     all_activities: bool = False
+    limits: SecurityLimits = SecurityLimits()
 
 
 class PathStep(_Wire):
@@ -349,6 +351,17 @@ class RunSnapshot(_Wire):
     status: str = "running"
     """running, waiting_for_input, paused, debug_paused, safe_stopping, or how it ended."""
     waiting: tuple[Waiting, ...] = ()
+
+
+class EventsPage(_Wire):
+    """Some events of one workflow, in order. ``next`` is what to ask for then; None at the end of
+    what there is. ``first`` is the oldest that this history can tell."""
+
+    events: tuple[dict[str, Any], ...] = ()
+    first: int = 0
+    next: int | None = None
+    over: bool = False
+    """Whether the run has ended, so that no more will come."""
 
 
 class ChildWait(_Wire):

@@ -159,10 +159,12 @@ class Driver:
 
     def apply_policy(self, policy: Policy) -> None:
         """Hold the run to its group's limits and placement; before the run has started."""
-        config = self.state.config.lowered(policy.max_steps, policy.max_execution_time_secs)
+        config = self.state.config.lowered(
+            policy.max_steps, policy.max_execution_time_secs, policy.limits
+        )
         self.state = replace(self.state, config=config)
-        if policy.all_activities and not self.compiled.options.all_activities:
-            options = replace(self.compiled.options, all_activities=True)
+        options = self.compiled.options.under(policy)
+        if options != self.compiled.options:
             self.compiled = plans.get(self.compiled.schema.text, options)
             self.plan = self.compiled.plan
 
@@ -230,8 +232,10 @@ class Driver:
     def _run_inline(self, start: StartNode) -> Fact:
         compiled = self.compiled.nodes[start.node]
         assert isinstance(compiled.type, InlineNode)  # noqa: S101 - its placement says so
+        limits = self.state.config.limits
         try:
-            result = compiled.type.run(compiled.node, self.state.pool)
+            result = compiled.type.run(compiled.node, limits.guarded(self.state.pool))
+            limits.check_outputs(compiled.node.id, compiled.node.type, result.outputs)
         except NodeError as error:
             return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
         return NodeSucceeded(start.node, start.attempt, result, self.state.now)

@@ -8,6 +8,7 @@ from typing import Any, cast
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.secret_references import reference
 from xworkflow.domain.state import RunState, initial_state, load_state
 from xworkflow.domain.values import JsonValue, coerce_declared
 from xworkflow.domain.wire import RunInput, Variables
@@ -22,11 +23,9 @@ from xworkflow.nodes.registry import NodeRegistry
 
 def compiled_of(run: RunInput) -> Compiled:
     """The compilation that a run works with. Raises CompileError."""
-    options = CompileOptions(
-        mock_nodes=run.mock_nodes,
-        executors=run.executors,
-        all_activities=run.policy is not None and run.policy.all_activities,
-    )
+    options = CompileOptions(mock_nodes=run.mock_nodes, executors=run.executors)
+    if run.policy is not None:
+        options = options.under(run.policy)
     return plans.get(run.schema_text, options)
 
 
@@ -71,7 +70,8 @@ def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
 def _config(run: RunInput, schema: WorkflowSchema) -> EngineConfig:
     config = run.config or EngineConfig.of_dialect(schema.dialect)
     if run.policy is not None:
-        config = config.lowered(run.policy.max_steps, run.policy.max_execution_time_secs)
+        policy = run.policy
+        config = config.lowered(policy.max_steps, policy.max_execution_time_secs, policy.limits)
     return config
 
 
@@ -79,13 +79,21 @@ def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:
     """sys, env, conversation and the start node's inputs; declarations fill what is not given."""
     spaces: dict[str, Namespace] = {
         "sys": _system(schema, variables.system),
-        "env": {v.name: v.value for v in schema.environment_variables} | variables.environment,
+        "env": _environment(schema, variables.environment),
         "conversation": _conversation(schema, variables.conversation),
     }
     for node in schema.nodes:
         if node.type == "start" and node.parent_id is None:
             spaces[node.id] = _typed_inputs(node.data, variables.user_inputs)
     return VariablePool(spaces)
+
+
+def _environment(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:
+    """What is declared, over it what was given; of secrets only references, whoever gave them."""
+    space = {v.name: v.value for v in schema.environment_variables} | dict(given)
+    for name in schema.secret_names:
+        space[name] = reference(name, schema.hash)
+    return space
 
 
 def _system(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Namespace:

@@ -55,6 +55,9 @@ class Llm(WorkNode[LlmData]):
             yield from references(text, node.dialect)
         for _, selector in _selectors(node.data):
             yield selector
+        # secret variables alone are filled in there, and by the activity: never a prompt
+        for credential in node.data.model.credentials.values():
+            yield from references(credential, node.dialect)
         if node.dialect == "dify":
             yield QUERY
 

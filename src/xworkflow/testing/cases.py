@@ -9,21 +9,24 @@ file                content
 ``out.toml``        what must come out: ``Expectation``
 ==================  ===========================================================================
 
-The format is that of spec/graph.md 10, and ``mock_nodes`` our own addition. Unknown keys are
-ignored.
+The format is that of spec/graph.md 10; ``mock_nodes``, ``security_level`` and ``security`` are our
+own additions. Unknown keys are ignored.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from xworkflow.domain.network_policy import NetworkPolicy
 from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.quota import DslLimits, SecurityLevel, SecurityPolicy
+from xworkflow.domain.security_limits import NodeLimits, TemplateSafetyConfig
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import InputError
@@ -86,8 +89,20 @@ class ProvidersTable(_Table):
     openai: OpenAiTable | None = None
 
 
+class SecurityTable(_Table):
+    """Parts of a policy in place of those of its level."""
+
+    network: NetworkPolicy | None = None
+    template: TemplateSafetyConfig | None = None
+    dsl_validation: DslLimits | None = None
+    node_limits: dict[str, NodeLimits] | None = None
+
+
 class Surroundings(_Table):
     """``state.toml``."""
+
+    security_level: SecurityLevel | None = None
+    security: SecurityTable = SecurityTable()
 
     config: EngineConfig | None = None
     system_variables: dict[str, JsonValue] = Field(default_factory=dict)
@@ -112,6 +127,17 @@ class Case:
     expectation: Expectation
     needs: str | None = None
     """What the case needs and this version does not have; such a case is skipped."""
+
+
+def policy_of(state: Surroundings) -> SecurityPolicy | None:
+    """The security policy of a case's group; none without a level."""
+    if state.security_level is None:
+        return None
+    policy = SecurityPolicy.of_level(state.security_level)
+    given = {name: getattr(state.security, name) for name in state.security.model_fields_set}
+    if given.get("node_limits") is not None:
+        given["node_limits"] = {**policy.node_limits, **given["node_limits"]}
+    return replace(policy, **given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from xworkflow.domain.loading import format_of, load
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import DslParseError, EngineError, InputError, ValidationFailed
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
-from xworkflow.testing.cases import Case, Surroundings, Verdict, read_case
+from xworkflow.testing.cases import Case, Surroundings, Verdict, policy_of, read_case
 from xworkflow.testing.comparison import differences
 from xworkflow.testing.mock_server import MockServer
 
@@ -123,12 +123,16 @@ async def _run(case: Case, workers: CaseWorkers, server: MockServer | None) -> E
     if state.config is not None:
         builder.config(state.config)
     url = None if server is None else server.url
-    async with workers.queue_for(state.llm_providers.openai, url) as queue:
+    policy = policy_of(state)
+    async with workers.queue_for(state.llm_providers.openai, url, policy) as queue:
         return await (await builder.client(workers.client, task_queue=queue).run()).wait()
 
 
 def _context(state: Surroundings) -> WorkflowContext:
     context = WorkflowContext.default()
+    policy = policy_of(state)
+    if policy is not None:
+        context.update_runtime_group(lambda group: group.replaced(security_policy=policy))
     if state.fake_time is not None:
         context = context.with_time_provider(FakeTimeProvider(state.fake_time.fixed_timestamp))
     if state.fake_id is not None:
