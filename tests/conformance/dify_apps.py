@@ -138,13 +138,22 @@ class Place:
     client: Client
     group: RuntimeGroup
 
-    async def run(self, app: App, server: MockServer, queue: str) -> Ran:
+    async def run(
+        self,
+        app: App,
+        server: MockServer,
+        queue: str,
+        *,
+        mocks: Mapping[str, MockNode] | None = None,
+    ) -> Ran:
+        """``mocks`` take the place of the app's own."""
         schema = drawn(app.file)
         group = self.group.replaced(llm_provider_registry=providers(schema, server.url))
+        mocked = app.mocks if mocks is None else mocks
         made = {v.variable: made_up(v) for v in start_variables(schema)}
         builder = WorkflowRunner.builder(schema).user_inputs({**made, **app.inputs})
         builder.system_vars({"query": app.query, "files": [], **app.system})
-        builder.mock_nodes({k: _addressed(mock, server.url) for k, mock in app.mocks.items()})
+        builder.mock_nodes({k: _addressed(mock, server.url) for k, mock in mocked.items()})
         builder.conversation_vars(app.conversation).client(self.client, task_queue=queue)
         async with build_worker(self.client, group, queue=queue):
             handle = await builder.run()

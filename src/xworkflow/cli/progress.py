@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from xworkflow.cli.printing import errors, plain, plain_line
-from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.cli.printing import errors, plain, plain_line, print_piece
+from xworkflow.domain.events import UNNUMBERED, GraphEngineEvent
 
 
 class Progress:
-    """Prints on stderr what happens: ``▶`` started, ``✓`` done, ``↻`` again, ``✗`` failed."""
+    """Prints on stderr what happens: ``▶`` started, ``✓`` done, ``↻`` again, ``✗`` failed.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    With ``live`` also the text of answers on stdout, as it comes.
+    """
+
+    def __init__(self, *, quiet: bool = False, live: bool = False) -> None:
         self._console = None if quiet else errors()
+        self._live = live
         self._started: dict[str, tuple[str, int]] = {}
+        self._text: list[str] = []
+        self._in_line = False
 
     def show(self, event: GraphEngineEvent) -> None:
+        if event.type in UNNUMBERED:
+            self._show_text(event)
+            return
         if self._console is None:
             return
         line = self._line(event)
         if line is not None:
+            self._end_line()
             self._console.print(line)
+
+    def end_text(self) -> str:
+        """What was printed of answers, all together; ends its line."""
+        self._end_line()
+        return "".join(self._text)
+
+    def _show_text(self, event: GraphEngineEvent) -> None:
+        if not self._live:
+            return
+        if event.type == "node_run_stream_replaced":
+            self._end_line()
+            self._text.clear()
+            return
+        piece = event.data["chunk"]
+        self._text.append(piece)
+        print_piece(piece)
+        self._in_line = (bool(piece) and not piece.endswith("\n")) or (self._in_line and not piece)
+
+    def _end_line(self) -> None:
+        if self._in_line:
+            print_piece("\n")
+            self._in_line = False
 
     def _line(self, event: GraphEngineEvent) -> str | None:
         data = event.data

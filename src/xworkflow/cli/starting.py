@@ -15,12 +15,14 @@ from temporalio.service import RPCError
 from xworkflow.cli.local_secrets import local_secrets
 from xworkflow.cli.place import Place, unusable, worker_at
 from xworkflow.cli.printing import print_note
+from xworkflow.cli.streams import KEPT_DAYS, open_streams, stream_store_url
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Running
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.wire import task_queue
 from xworkflow.errors import InfrastructureError
+from xworkflow.ports import StreamStore
 
 if TYPE_CHECKING:
     from xworkflow.cli.run import Order
@@ -39,7 +41,8 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
-    async with _worker_for(place):
+    builder.options(stream=order.live)
+    async with _worker_for(place, live=order.live):
         handle = await builder.client(place.client).run()
         if not quiet:
             print_note(f"run {handle.execution_id} of {order.schema.name}")
@@ -58,10 +61,24 @@ async def joined(handle: WorkflowHandle, place: Place) -> AsyncGenerator[Workflo
 
 
 @contextlib.asynccontextmanager
-async def _worker_for(place: Place) -> AsyncGenerator[None]:
+async def live_streams(wanted: bool) -> AsyncGenerator[StreamStore | None]:
+    """The database in which the run's worker keeps what models say; None where nobody looks."""
+    if not wanted:
+        yield None
+        return
+    store = open_streams(stream_store_url())
+    try:
+        yield store
+        await store.delete_older_than(KEPT_DAYS)
+    finally:
+        await store.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _worker_for(place: Place, *, live: bool = False) -> AsyncGenerator[None]:
     """A worker of our own with the embedded server; elsewhere one must be there."""
     if place.embedded:
-        async with worker_at(place.address):
+        async with worker_at(place.address, stream_store=stream_store_url() if live else None):
             yield
         return
     await _require_poller(place)

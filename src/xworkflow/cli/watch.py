@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import aclosing
 from typing import Literal
 
 from xworkflow.cli.place import Place
@@ -16,6 +17,7 @@ from xworkflow.cli.progress import Progress
 from xworkflow.cli.run_result import Watched
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.domain.wire import task_queue
+from xworkflow.ports import StreamStore
 
 SECOND_CTRL_C_SECS = 2.0
 
@@ -23,7 +25,9 @@ IDLE_SECS = 10.0
 """So long a run may wait for a worker without a word: a dead worker looks alive for minutes."""
 
 
-async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched:
+async def watch(
+    handle: WorkflowHandle, place: Place, *, quiet: bool, streams: StreamStore | None = None
+) -> Watched:
     """Show the run's progress to its end, or until the user leaves it.
 
     From here on Ctrl-C never interrupts the command itself: what is left is its orderly end.
@@ -31,7 +35,8 @@ async def watch(handle: WorkflowHandle, place: Place, *, quiet: bool) -> Watched
     interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
     hint = loop.call_later(IDLE_SECS, _print_idle)
-    watching = asyncio.create_task(_to_the_end(handle, place, Progress(quiet=quiet), hint))
+    progress = Progress(quiet=quiet, live=streams is not None)
+    watching = asyncio.create_task(_to_the_end(handle, place, progress, hint, streams))
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -74,14 +79,21 @@ def _print_idle() -> None:
 
 
 async def _to_the_end(
-    handle: WorkflowHandle, place: Place, progress: Progress, hint: asyncio.TimerHandle
+    handle: WorkflowHandle,
+    place: Place,
+    progress: Progress,
+    hint: asyncio.TimerHandle,
+    streams: StreamStore | None,
 ) -> Watched:
     watched = _watched(handle, place)
-    async for feed, new in handle.read(follow=True):
-        for event in new:
-            hint.cancel()
-            progress.show(event)
-        watched.result = feed.result
+    async with aclosing(handle.read(follow=True, live=streams)) as batches:
+        async for feed, new in batches:
+            for event in new:
+                hint.cancel()
+                progress.show(event)
+            if feed.workflow_id == handle.execution_id:
+                watched.result = feed.result
+    watched.printed = progress.end_text()
     watched.status = await handle.wait()
     return watched
 

@@ -14,6 +14,7 @@ from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.run_input import Choices, make_run_input, secret_values
 from xworkflow.client.starting import start_run
 from xworkflow.context import SubGraphRunner, WorkflowContext
+from xworkflow.domain.debugging import DebugConfig
 from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import SecurityPolicy
@@ -72,6 +73,11 @@ class WorkflowRunnerBuilder:
     def mock_nodes(self, mocks: Mapping[str, MockNode]) -> Self:
         """Give nodes, by id, their outputs or error instead of letting them work."""
         self._choices.mocks = dict(mocks)
+        return self
+
+    def debug(self, config: DebugConfig) -> Self:
+        """Let the run stop at breakpoints; ``WorkflowHandle.debug_command`` lets it go on."""
+        self._choices.debug = config
         return self
 
     def options(self, **options: Any) -> Self:  # noqa: ANN401 - fields of RunOptions

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xworkflow.context import WorkflowContext
+from xworkflow.domain.debugging import DebugConfig
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.values import JsonValue, display
@@ -26,6 +27,7 @@ class Choices:
     config: EngineConfig | None = None
     mocks: dict[str, MockNode] = field(default_factory=dict[str, MockNode])
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    debug: DebugConfig | None = None
 
 
 def make_run_input(schema: WorkflowSchema, context: WorkflowContext, choices: Choices) -> RunInput:
@@ -41,6 +43,7 @@ def make_run_input(schema: WorkflowSchema, context: WorkflowContext, choices: Ch
         executors=executors_of(context),
         app_name=schema.name,
         policy=_travelling_policy(context, config),
+        debug=choices.debug,
     )
 
 

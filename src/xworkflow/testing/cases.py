@@ -7,6 +7,7 @@ file                content
 ``in.toml``         user inputs
 ``state.toml``      the surroundings: ``Surroundings``
 ``out.toml``        what must come out: ``Expectation``
+``debug.toml``      what a debugger's user does meanwhile: ``DebugScript``
 ==================  ===========================================================================
 
 The format is that of spec/graph.md 10; ``mock_nodes``, ``security_level`` and ``security`` are our
@@ -30,6 +31,7 @@ from xworkflow.domain.security_limits import NodeLimits, TemplateSafetyConfig
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import InputError
+from xworkflow.testing.debug_script import DebugScript
 from xworkflow.testing.mock_server import MockResponse
 
 WORKFLOW_FILES = ("workflow.toml", "workflow.yml", "workflow.yaml", "workflow.json")
@@ -125,6 +127,7 @@ class Case:
     inputs: dict[str, JsonValue]
     state: Surroundings
     expectation: Expectation
+    debug: DebugScript | None = None
     needs: str | None = None
     """What the case needs and this version does not have; such a case is skipped."""
 
@@ -162,13 +165,12 @@ def read_case(folder: Path) -> Case:
     if workflow is None:
         raise InputError((f"{folder}: there is no {' or '.join(WORKFLOW_FILES)}",))
     state = _read(Surroundings, folder / "state.toml")
-    needs = None
-    if (folder / "debug.toml").exists():
-        needs = "the debugger"
-    elif state.plugin_system is not None:
-        needs = "plugins"
+    needs = None if state.plugin_system is None else "plugins"
+    script = folder / "debug.toml"
+    debug = _read(DebugScript, script) if script.exists() else None
     expectation = _read(Expectation, folder / "out.toml")
-    return Case(folder.name, workflow, _toml(folder / "in.toml"), state, expectation, needs)
+    inputs = _toml(folder / "in.toml")
+    return Case(folder.name, workflow, inputs, state, expectation, debug, needs)
 
 
 def _read(model: type[Model], path: Path) -> Model:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Final
 from temporalio.client import Client
 
 from xworkflow.client.runner import WorkflowRunner
-from xworkflow.client.status import Completed, ExecutionStatus, Failed, FailedWithRecovery
+from xworkflow.client.status import (
+    Completed,
+    ExecutionStatus,
+    Failed,
+    FailedWithRecovery,
+    Stopped,
+)
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.loading import format_of, load
 from xworkflow.domain.values import JsonValue
@@ -22,6 +28,7 @@ from xworkflow.errors import DslParseError, EngineError, InputError, ValidationF
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
 from xworkflow.testing.cases import Case, Surroundings, Verdict, policy_of, read_case
 from xworkflow.testing.comparison import differences
+from xworkflow.testing.debug_script import play
 from xworkflow.testing.mock_server import MockServer
 
 if TYPE_CHECKING:  # a worker loads slowly, and only running cases needs one
@@ -87,9 +94,11 @@ async def run_case(case: Case, workers: CaseWorkers) -> Verdict:
     if case.needs is not None:
         return Verdict(case.name, "skipped", (f"needs {case.needs}",))
     mocks = case.state.mock_server
+    problems: list[str] = []
     with MockServer(mocks) if mocks else nullcontext() as server:
         try:
-            outcome = _outcome_of(await _run(case, workers, server))
+            status, problems = await _run(case, workers, server)
+            outcome = _outcome_of(status)
         except ValidationFailed as error:
             unsupported = [d.message for d in error.report.errors if d.code in _UNSUPPORTED]
             if unsupported:
@@ -101,13 +110,16 @@ async def run_case(case: Case, workers: CaseWorkers) -> Verdict:
             return Verdict(case.name, "failed", (f"{case.workflow}: {error}",))
         except EngineError as error:
             return Verdict(case.name, "failed", (str(error),))
-    found = differences(case.expectation, outcome.status, outcome.outputs, outcome.error)
+    found = problems + differences(case.expectation, outcome.status, outcome.outputs, outcome.error)
     if found:
         return Verdict(case.name, "failed", (*found, *outcome.detail))
     return Verdict(case.name, "passed")
 
 
-async def _run(case: Case, workers: CaseWorkers, server: MockServer | None) -> ExecutionStatus:
+async def _run(
+    case: Case, workers: CaseWorkers, server: MockServer | None
+) -> tuple[ExecutionStatus, list[str]]:
+    """How the run ended, and what was not as the debugger's user expected."""
     state = case.state
     schema = load(case.workflow.read_bytes(), format_of(case.workflow.name), name=case.name)
     address: dict[str, JsonValue] = {} if server is None else {"base_url": server.url}
@@ -122,10 +134,16 @@ async def _run(case: Case, workers: CaseWorkers, server: MockServer | None) -> E
     )
     if state.config is not None:
         builder.config(state.config)
+    if case.debug is not None:
+        builder.debug(case.debug.config)
     url = None if server is None else server.url
     policy = policy_of(state)
     async with workers.queue_for(state.llm_providers.openai, url, policy) as queue:
-        return await (await builder.client(workers.client, task_queue=queue).run()).wait()
+        handle = await builder.client(workers.client, task_queue=queue).run()
+        problems = [] if case.debug is None else await play(case.debug, handle)
+        if problems:
+            await handle.cancel()  # it may stand at a pause that nobody expects
+        return await handle.wait(), problems
 
 
 def _context(state: Surroundings) -> WorkflowContext:
@@ -146,7 +164,7 @@ def _outcome_of(status: ExecutionStatus) -> _Outcome:
             return _Outcome("completed", outputs)
         case FailedWithRecovery(error, outputs):
             return _Outcome("failed_with_recovery", outputs, error)
-        case Failed(message):
+        case Failed(message) | Stopped(message):  # an aborted run has failed (spec/graph.md 6.4)
             return _Outcome("failed", error=message)
         case _:
             return _Outcome(type(status).__name__.lower())
