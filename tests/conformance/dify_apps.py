@@ -78,6 +78,7 @@ class Ran:
 
     status: ExecutionStatus
     events: tuple[GraphEngineEvent, ...]
+    execution_id: str = ""
 
 
 def drawn(name: str) -> WorkflowSchema:
@@ -158,7 +159,8 @@ class Place:
         async with build_worker(self.client, group, queue=queue):
             handle = await builder.run()
             status = await handle.wait()
-            return Ran(status, tuple([event async for event in handle.events()]))
+            events = tuple([event async for event in handle.events()])
+            return Ran(status, events, handle.execution_id)
 
 
 def _addressed(mock: MockNode, url: str) -> MockNode:
