@@ -65,7 +65,7 @@ def _typed(key: str, value: str, declared: str) -> JsonValue:
     if declared not in _JSON_TYPES and not declared.startswith(("array", "file")):
         return _text(key, value)
     try:
-        return _json(value)
+        return read_json(value)
     except (ValueError, RecursionError):
         text = f"--input {key}: '{value}' is not JSON, but {key} is of type {declared}"
         raise InputError((text,)) from None
@@ -81,7 +81,7 @@ def _text(key: str, value: str) -> str:
 
 def _object(path: Path) -> dict[str, JsonValue]:
     try:
-        value = _json(_bytes(path))
+        value = read_json(_bytes(path))
     except (ValueError, RecursionError) as error:
         raise InputError((f"{path}: not JSON: {error}",)) from None
     if not isinstance(value, dict):
@@ -89,7 +89,7 @@ def _object(path: Path) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", value)
 
 
-def _json(text: str | bytes) -> JsonValue:
+def read_json(text: str | bytes) -> JsonValue:
     """The value of a JSON text, strictly: Python also reads NaN and half surrogate pairs."""
 
     def refuse(name: str) -> float:

@@ -86,7 +86,7 @@ def register(app: typer.Typer) -> None:
         if execution_id == "":
             raise InputError(("--id is empty",))
         ours = execution_id or RealIdGenerator().next_id()
-        with _told(ours, as_json=as_json):
+        with told(ours, as_json=as_json):
             schema = read_valid(file)
             given = read_inputs(schema, file, inputs or (), inputs_file)
             shown = sys.stdout.isatty() if live is None else live
@@ -120,7 +120,7 @@ async def run(order: Order, address: str | None, *, as_json: bool, quiet: bool) 
 
 
 @contextlib.contextmanager
-def _told(execution_id: str, *, as_json: bool) -> Generator[None]:
+def told(execution_id: str, *, as_json: bool) -> Generator[None]:
     """What ends without a result is one object on stdout, too, where that was asked for."""
     try:
         yield

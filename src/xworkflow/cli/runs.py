@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xworkflow.cli import fork
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.printing import print_json
@@ -55,6 +56,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         return run_async(events(execution_id, address, follow=follow))
 
+    fork.register(runs)
     app.add_typer(runs, name="runs")
 
 

@@ -26,6 +26,7 @@ from xworkflow.ports import StreamStore
 
 if TYPE_CHECKING:
     from xworkflow.cli.run import Order
+    from xworkflow.domain.schema import WorkflowSchema
 
 
 @contextlib.asynccontextmanager
@@ -33,16 +34,12 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
     """A run that was started just now, and a worker that carries it."""
     context = replace(WorkflowContext.default(), execution_id=order.execution_id)
     context.update_runtime_group(lambda group: group.replaced(secret_store=local_secrets()))
-    if order.schema.secret_values and not place.embedded:
-        print_note(
-            f"secret variables ({', '.join(sorted(order.schema.secret_values))}) stay on this "
-            f"machine: the workers at {place.address} need them from their own credential provider"
-        )
+    print_secrets_stay(order.schema, place)
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
     builder.options(stream=order.live)
-    async with _worker_for(place, live=order.live):
+    async with worker_for(place, live=order.live):
         handle = await builder.client(place.client).run()
         if not quiet:
             print_note(f"run {handle.execution_id} of {order.schema.name}")
@@ -56,7 +53,7 @@ async def joined(handle: WorkflowHandle, place: Place) -> AsyncGenerator[Workflo
     if not isinstance(await handle.status(), Running):
         yield handle
         return
-    async with _worker_for(place):
+    async with worker_for(place):
         yield handle
 
 
@@ -74,19 +71,34 @@ async def live_streams(wanted: bool) -> AsyncGenerator[StreamStore | None]:
         await store.aclose()
 
 
+def print_secrets_stay(schema: WorkflowSchema, place: Place) -> None:
+    """Say what workers of another machine will miss."""
+    if schema.secret_values and not place.embedded:
+        print_note(
+            f"secret variables ({', '.join(sorted(schema.secret_values))}) stay on this "
+            f"machine: the workers at {place.address} need them from their own credential provider"
+        )
+
+
 @contextlib.asynccontextmanager
-async def _worker_for(place: Place, *, live: bool = False) -> AsyncGenerator[None]:
-    """A worker of our own with the embedded server; elsewhere one must be there."""
-    if place.embedded:
+async def worker_for(
+    place: Place, queue: str | None = None, *, live: bool = False
+) -> AsyncGenerator[None]:
+    """A worker of our own with the embedded server; elsewhere one must be there.
+
+    ``queue`` is the task queue of the run, the default group's if none is given.
+    """
+    queue = queue or task_queue(None)
+    if place.embedded and queue == task_queue(None):
         async with worker_at(place.address, stream_store=stream_store_url() if live else None):
             yield
         return
-    await _require_poller(place)
+    await require_poller(place, queue)
     yield
 
 
-async def _require_poller(place: Place) -> None:
-    queue = task_queue(None)
+async def require_poller(place: Place, queue: str) -> None:
+    """Raises InfrastructureError when no worker would take a run from a task queue."""
     request = DescribeTaskQueueRequest(
         namespace=place.client.namespace,
         task_queue=TaskQueue(name=queue),

@@ -23,6 +23,7 @@ from xworkflow.domain.plan import SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.secret_references import NAMESPACE, is_reference, reference
 from xworkflow.domain.selectors import RESERVED, Selector, show
 from xworkflow.domain.state import EdgePhase, NodePhase, RunState, initial_state
 from xworkflow.domain.streams import visible
@@ -43,13 +44,16 @@ _TAKEN = NodePhase.TAKEN
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked of a fork. ``values`` are written over the reused ones. ``config`` replaces
-    the run's. ``now`` is Unix ms: the time limits of gathers are counted from there."""
+    the run's. ``now`` is Unix ms: the time limits of gathers are counted from there.
+    ``secrets`` names secret variables whose values came with the new file.
+    """
 
     from_node: str | None = None
     values: tuple[tuple[Selector, JsonValue], ...] = ()
     force: bool = False
     config: EngineConfig | None = None
     now: int = 0
+    secrets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class _Forking:
         dropped = {*self.based} - self.reused
         root = self.old.plan.nodes[self.old.plan.root].id
         kept = {n: s for n, s in spaces.items() if n not in dropped or n == root}
-        return VariablePool(_declared(kept, self.old.schema, self.new.schema))
+        return VariablePool(_declared(kept, self.old.schema, self.new.schema, self.wish.secrets))
 
     def play(self) -> None:
         """Give the reused results to a fresh run, in their order."""
@@ -272,6 +276,12 @@ class _Forking:
         """Values are written to what there is."""
         for selector, _ in self.wish.values:
             name = selector[0]
+            if name == NAMESPACE and selector[1] in self.new.schema.secret_names:
+                text = (
+                    f"'{show(selector)}' is secret and cannot be set: its value would stand in the "
+                    "history; give it to the group of the workers"
+                )
+                self.refuse("F008", text)
             if name not in RESERVED and name not in self.new.plan.index_of:
                 hint = did_you_mean(name, {*self.new.plan.index_of, *RESERVED})
                 text = f"'{show(selector)}' cannot be set: there is no node '{name}'{hint}"
@@ -403,18 +413,25 @@ def _owner(compiled: Compiled, node_id: str) -> str | None:
 
 
 def _declared(
-    spaces: Mapping[str, Namespace], old: WorkflowSchema, new: WorkflowSchema
+    spaces: Mapping[str, Namespace],
+    old: WorkflowSchema,
+    new: WorkflowSchema,
+    secrets: frozenset[str],
 ) -> dict[str, Namespace]:
     """With the variables that the new file declares: new ones have their values, and so have those
-    of the environment that the run did not override."""
+    of the environment that the run did not override. A secret stays where the run has found it,
+    unless the new file brought its value along."""
     if old.text == new.text:
         return dict(spaces)
     env = dict(spaces.get("env") or {})
     was = {variable.name: variable.value for variable in old.environment_variables}
     for variable in new.environment_variables:
         given = env.get(variable.name, was.get(variable.name))
-        if variable.name not in env or given == was.get(variable.name):
+        if not variable.is_secret and given == was.get(variable.name):
             env[variable.name] = variable.value
+    for name in new.secret_names:
+        if name in secrets or not is_reference(env.get(name)):
+            env[name] = reference(name, new.hash)
     declared = {variable.name: variable.default for variable in new.conversation_variables}
     conversation = {**declared, **(spaces.get("conversation") or {})}
     return {**spaces, "env": env, "conversation": conversation}
