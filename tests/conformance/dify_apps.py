@@ -82,6 +82,7 @@ class Ran:
 
     status: ExecutionStatus
     events: tuple[GraphEngineEvent, ...]
+    execution_id: str = ""
 
 
 def drawn(name: str, folder: Path = APPS) -> WorkflowSchema:
@@ -164,7 +165,8 @@ class Place:
         async with build_worker(self.client, group, queue=queue):
             handle = await builder.run()
             status = await handle.wait()
-            return Ran(status, tuple([event async for event in handle.events()]))
+            events = tuple([event async for event in handle.events()])
+            return Ran(status, events, handle.execution_id)
 
 
 def _addressed(values: Mapping[str, Any], url: str) -> dict[str, Any]:

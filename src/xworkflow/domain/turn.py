@@ -373,6 +373,11 @@ class Turn:
                 self.edges[edge] = _EDGE_SKIPPED
                 pending.append(self.plan.targets[edge])
 
+    def enqueue_root(self) -> None:
+        """Make the first node ready; a fork brings along what is ready."""
+        if self.nodes[self.plan.root] == _PENDING:
+            self.enqueue(self.plan.root, -1)
+
     def enqueue(self, index: int, predecessor: int) -> None:
         self.nodes[index] = _QUEUED
         self.ready.append((index, predecessor))
