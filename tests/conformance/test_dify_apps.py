@@ -302,7 +302,7 @@ async def test_an_export_runs_to_the_end(app: App, dify_place: Place, task_queue
     [
         ("jieba", "No module named 'jieba'"),
         ("json-repair", "No module named 'json_repair'"),
-        ("腾讯云SubtitleInfo", "No module named 'hmac'"),
+        ("腾讯云SubtitleInfo", "No module named 'requests'"),
     ],
 )
 async def test_code_that_needs_a_package_names_it(
