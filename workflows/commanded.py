@@ -129,6 +129,8 @@ class Commanded:
     @answer.validator
     def _refuse_answer(self, answer: HumanAnswer) -> None:
         shell = self._carried()
+        if not shell.is_settled:
+            return  # the handler looks, once it is
         found = shell.carrier.find_asked(answer)
         if found is None:
             raise ApplicationError(

@@ -116,6 +116,7 @@ class Shell:
         self._handler: Child[RunResult] | None = None
         self._result: RunResult | ChunkEnd | None = None
         self._continues = False
+        self._begun = False
         self.cancelled = False
         """Whether Temporal was asked to cancel it."""
         self.log: list[GraphEngineEvent] = []
@@ -152,6 +153,15 @@ class Shell:
     @property
     def is_over(self) -> bool:
         return self._result is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that has arrived was taken: only then its state says what must be refused.
+
+        A worker that has lost a run replays it up to the present; what it replays last and an
+        update that has just come may then be one activation, and the update is looked at first.
+        """
+        return self._begun and not self._inbox
 
     def next_input(self) -> RunInput:
         """The input of the next history: the same run, with its state."""
@@ -216,6 +226,7 @@ class Shell:
         else:
             self._perform(begin(self.carrier, run, _started_at()))
         self._after_batch()
+        self._begun = True
 
     def _take_batch(self) -> None:
         batch, self._inbox = sorted(self._inbox, key=lambda a: (a.rank, a.place)), []

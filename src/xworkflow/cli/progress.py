@@ -20,7 +20,6 @@ class Progress:
     """Prints on stderr what happens: ``▶`` started, ``✓`` done, ``↻`` again, ``✗`` failed, ``?``
     asks, ``‖`` stands still. What happens inside of a container stands further in.
 
-
     With ``live`` also the text of answers on stdout, as it comes.
     """
 
@@ -31,9 +30,11 @@ class Progress:
         self._text: list[str] = []
         self._in_line = False
 
-    def show(self, event: GraphEngineEvent) -> None:
+    def show(self, event: GraphEngineEvent, *, past: bool = False) -> None:
+        """Print the line of an event; of one of the ``past`` only take note."""
         if event.type in UNNUMBERED:
-            self._show_text(event)
+            if not past:
+                self._show_text(event)
             return
         if self._console is None:
             return
@@ -41,7 +42,7 @@ class Progress:
         if event.type in _NODES and any(index >= SHOWN_ITEMS for _, index in path):
             return
         line = self._line(event) or _run_line(event)
-        if line is not None:
+        if line is not None and not past:
             self._end_line()
             inside = f"{'  ' * len(path)}[dim]#{path[-1][1]}[/] " if path else ""
             self._console.print(f"{inside}{line}")

@@ -16,6 +16,7 @@ from xworkflow.cli.printing import print_json, print_note
 from xworkflow.errors import InputError
 
 if TYPE_CHECKING:
+    from xworkflow.domain.debugging import DebugConfig
     from xworkflow.domain.schema import WorkflowSchema
     from xworkflow.domain.values import JsonValue
 
@@ -59,6 +60,7 @@ class Order:
     may_join: bool
     live: bool = False
     """Whether answers are printed while they come."""
+    debug: DebugConfig | None = None
 
 
 def register(app: typer.Typer) -> None:

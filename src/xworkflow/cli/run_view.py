@@ -6,7 +6,7 @@ Below a node that repeats a body stand its items, and below each item the nodes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -225,20 +225,22 @@ class RunView:
         if shown["outputs"]:
             console.print_json(data=shown["outputs"])
 
-    def print_tree(self, *, whole: bool = False) -> None:
-        """The tree of nodes."""
+    def print_tree(self, *, whole: bool = False, signs: Mapping[str, str] | None = None) -> None:
+        """The tree of nodes; ``signs`` stand behind the titles of the run's own nodes."""
         rows = table("", "node", "type", "seconds", "attempts", "error")
-        for line in _lines(self.rows.values(), "", whole=whole):
+        for line in _lines(self.rows.values(), "", whole=whole, signs=signs or {}):
             rows.add_row(*line)
         output().print(rows)
 
 
-def _lines(rows: Iterable[NodeRow], indent: str, *, whole: bool) -> Iterator[tuple[str, ...]]:
+def _lines(
+    rows: Iterable[NodeRow], indent: str, *, whole: bool, signs: Mapping[str, str]
+) -> Iterator[tuple[str, ...]]:
     for row in rows:
         count = f" [dim]{len(row.items)} items[/]" if row.items else ""
         yield (
             MARKS[row.state],
-            f"{indent}{plain_line(row.title)}{count}",
+            f"{indent}{plain_line(row.title)}{count}{signs.get(row.node_id, '')}",
             plain(row.type),
             _shown(row.seconds),
             str(row.attempts or ""),
@@ -248,7 +250,7 @@ def _lines(rows: Iterable[NodeRow], indent: str, *, whole: bool) -> Iterator[tup
         for item in shown:
             name = f"{indent}  [dim]#{item.index}[/]"
             yield MARKS[item.state], name, "", _shown(item.seconds), "", ""
-            yield from _lines(item.rows.values(), f"{indent}    ", whole=whole)
+            yield from _lines(item.rows.values(), f"{indent}    ", whole=whole, signs={})
         left = Counter(item.state for item in row.items.values())
         left.subtract(item.state for item in shown)
         if left.total():

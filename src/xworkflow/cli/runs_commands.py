@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xworkflow.cli.place import Place
     from xworkflow.client.handle import WorkflowHandle
     from xworkflow.client.standing import Standing
+    from xworkflow.domain.values import JsonValue
 
 STOP = """
 Stop a run: it is cancelled. Nodes under way hear of it, and its error handler still runs.
@@ -206,7 +207,7 @@ async def carried_on(
     return watched.exit_code
 
 
-def assignment(pair: str) -> tuple[str, object]:
+def assignment(pair: str) -> tuple[str, JsonValue]:
     """The name and value of ``node.variable=value``. Raises InputError."""
     from xworkflow.cli.files import value_of
 

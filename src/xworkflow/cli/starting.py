@@ -38,6 +38,8 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
     builder.options(stream=order.live)
+    if order.debug is not None:
+        builder.debug(order.debug)
     async with worker_for(place, live=order.live):
         handle = await builder.client(place.client).run()
         if not quiet:

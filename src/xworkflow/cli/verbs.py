@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from xworkflow.cli import codec_server, dev, new, run, runs, test, validate, worker
+from xworkflow.cli import codec_server, debug, dev, new, run, runs, test, validate, worker
 from xworkflow.cli import compile as compile_
 
 _done: set[int] = set()
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     _done.add(id(app))
     new.register(app)
     run.register(app)
+    debug.register(app)
     compile_.register(app)
     validate.register(app)
     test.register(app)

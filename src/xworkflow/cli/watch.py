@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Literal
 
 from xworkflow.cli.place import Place
@@ -21,7 +21,7 @@ from xworkflow.cli.run_result import Watched
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.standing import Standing
-from xworkflow.client.status import Paused, WaitingForInput
+from xworkflow.client.status import ExecutionStatus, Paused, WaitingForInput
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.wire import task_queue
 from xworkflow.ports import StreamStore
@@ -52,9 +52,10 @@ async def watch(  # noqa: PLR0913 - what it shows, and until when
     interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
     hint = loop.call_later(IDLE_SECS, _print_idle)
+    leaves = () if stays else (WaitingForInput, Paused)
     progress = Progress(quiet=quiet, live=streams is not None)
-    following = _Following(handle, progress, hint, past or Standing(), streams)
-    watching = asyncio.create_task(_to_the_end(following, place, stays=stays))
+    follower = Follower(handle, place, progress, leaves=leaves, past=past)
+    watching = asyncio.create_task(_to_the_end(handle, follower, hint, streams))
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -62,7 +63,7 @@ async def watch(  # noqa: PLR0913 - what it shows, and until when
                 print_note("stopping the run")
                 await handle.cancel()
                 await _wait(watching, interrupted)
-        return watching.result() if watching.done() else _watched(handle, place)
+        return watching.result() if watching.done() else watched_of(handle, place)
     finally:
         hint.cancel()
         watching.cancel()
@@ -101,49 +102,75 @@ def _print_idle() -> None:
     print_note(f"no worker has taken the run yet; it waits in '{queue}' until one does")
 
 
-@dataclass(slots=True)
-class _Following:
-    """A run that is followed: what shows it, and what of it was shown before (``past``)."""
+class Follower:
+    """Shows what happens in a run, batch by batch, and knows when only people can go on.
 
-    handle: WorkflowHandle
-    progress: Progress
-    hint: asyncio.TimerHandle
-    past: Standing
-    streams: StreamStore | None
+    ``leaves`` are the statuses at which nothing more is to be shown; none at a terminal.
+    """
 
-    def show(self, feed: HistoryFeed, new: list[GraphEngineEvent]) -> None:
+    def __init__(
+        self,
+        handle: WorkflowHandle,
+        place: Place,
+        progress: Progress,
+        *,
+        leaves: tuple[type[ExecutionStatus], ...] = (),
+        past: Standing | None = None,
+    ) -> None:
+        self.watched = watched_of(handle, place)
+        self._handle = handle
+        self._place = place
+        self._progress = progress
+        self._leaves = leaves
+        self._past = past or Standing()
+        self._standing = Standing()
+        self._shown: set[str] = set()
+        self._stop: tuple[object, ...] = ()
+
+    async def take(self, feed: HistoryFeed, new: Sequence[GraphEngineEvent]) -> bool:
+        """Show the events of a batch; whether to leave the run as it is."""
         for event in new:
-            self.hint.cancel()
-            if event.seq >= self.past.seen.get(feed.workflow_id, 0):
-                self.progress.show(event)
+            past = event.seq < self._past.seen.get(feed.workflow_id, 0)
+            self._progress.show(event, past=past)
+        if feed.workflow_id == self._handle.execution_id:
+            self.watched.result = feed.result
+        self._standing.take(feed, new)
+        stop = self._standing.stop
+        if not stop or (*stop, self._standing.is_quiet) == self._stop:
+            return False
+        # what was read may be long past: a run that stands still says so itself
+        self._stop = (*stop, self._standing.is_quiet)
+        status = await self._handle.status()
+        if isinstance(status, WaitingForInput):
+            where = self._place.as_option
+            self._progress.ask(status.waiting, self._handle.execution_id, where, self._shown)
+        if self._standing.is_quiet and isinstance(status, self._leaves):
+            self.watched.status = status
+            return True
+        return False
+
+    def end_text(self) -> None:
+        """The last line of an answer that was printed while it came is over."""
+        self.watched.printed = self._progress.end_text()
 
 
-async def _to_the_end(following: _Following, place: Place, *, stays: bool) -> Watched:
-    handle, progress = following.handle, following.progress
-    watched = _watched(handle, place)
-    shown = {waiting.token for waiting in following.past.waiting}
-    standing, stop = Standing(), ()
-    async with aclosing(handle.read(follow=True, live=following.streams)) as batches:
+async def _to_the_end(
+    handle: WorkflowHandle,
+    follower: Follower,
+    hint: asyncio.TimerHandle,
+    streams: StreamStore | None,
+) -> Watched:
+    async with aclosing(handle.read(follow=True, live=streams)) as batches:
         async for feed, new in batches:
-            following.show(feed, new)
-            if feed.workflow_id == handle.execution_id:
-                watched.result = feed.result
-            standing.take(feed, new)
-            if (standing.stop, standing.is_quiet) == stop or not standing.stop:
-                continue
-            # what was read may be long past: a run that stands still says so itself
-            stop = (standing.stop, standing.is_quiet)
-            status = await handle.status()
-            if isinstance(status, WaitingForInput):
-                progress.ask(status.waiting, handle.execution_id, place.as_option, shown)
-            if not stays and standing.is_quiet and isinstance(status, WaitingForInput | Paused):
-                watched.status = status
-                return watched
-    watched.printed = progress.end_text()
-    watched.status = await handle.wait()
-    return watched
+            if new:
+                hint.cancel()
+            if await follower.take(feed, new):
+                return follower.watched
+    follower.end_text()
+    follower.watched.status = await handle.wait()
+    return follower.watched
 
 
-def _watched(handle: WorkflowHandle, place: Place) -> Watched:
+def watched_of(handle: WorkflowHandle, place: Place) -> Watched:
     url = place.run_url(handle.execution_id, handle.first_run_id)
     return Watched(handle.execution_id, handle.first_run_id, url)

@@ -317,8 +317,9 @@ class WorkflowHandle:
             return await handle.execute_update(name, args=[arg], result_type=wanted)  # pyright: ignore[reportUnknownMemberType]
         except WorkflowUpdateFailedError as error:
             cause = error.cause
-            details = cause.details if isinstance(cause, ApplicationError) else ()
-            problems = cast("list[str]", details[0]) if details else [str(cause)]
+            if not isinstance(cause, ApplicationError):
+                raise InputError((str(cause),)) from None
+            problems = cast("list[str]", cause.details[0]) if cause.details else [cause.message]
             raise InputError(tuple(problems)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
