@@ -22,6 +22,7 @@ from xworkflow.domain.commands import (
     StartNode,
     StartTimer,
 )
+from xworkflow.domain.dify_error_types import dify_error_type
 from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.outcome import ErrorType, RunFailure, RunResult, RunStatus
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
@@ -287,7 +288,9 @@ class Turn:
         """The error strategy makes an exception of the failure (6.2). Dify's two extra outputs are
         added in both dialects; no case of the catalogue forbids it."""
         strategy = node.error_strategy
-        outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": failure.code}
+        is_dify = self.plan.dialect == "dify"
+        error_type = dify_error_type(node.type, failure) if is_dify else failure.code
+        outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": error_type}
         if strategy.type == "default-value":
             default = strategy.default_value
             outputs |= in_one_piece(default) if node.streaming else default

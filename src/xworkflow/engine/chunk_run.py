@@ -251,11 +251,11 @@ class ChunkRun(Carrier):
 
     def _item_failed(self, lane: int, error: str) -> Iterator[LaneEffect]:
         repeat = self._task.repeat
+        if self.compiled.plan.dialect == "dify":
+            self._exceptions += 1
         if repeat.folds or repeat.on_failure == "terminate":
             yield from self._finish(error=error)
             return
-        if self.compiled.plan.dialect == "dify":
-            self._exceptions += 1
         self._outcomes[lane] = ItemOutcome(error=error)
 
     def _keep_writes(self, final: VariablePool) -> None:
@@ -360,8 +360,10 @@ class ChunkRun(Carrier):
         by_lane: dict[int, list[StartNode]] = {}
         for lane, start in starts:
             by_lane.setdefault(lane, []).append(start)
+        # the next round, or another item, begins in the region with what these ones leave
+        whole = self._task.repeat.folds or self.compiled.plan.dialect == "dify"
         lanes = {
-            str(lane): dump_state(self.lanes[lane].region_state(asked))
+            str(lane): dump_state(self.lanes[lane].region_state(asked, whole_pool=whole))
             for lane, asked in by_lane.items()
         }
         others = {

@@ -201,11 +201,12 @@ class Driver:
             node_execution_id=start.execution_id,
         )
 
-    def region_state(self, starts: list[StartNode]) -> RunState:
+    def region_state(self, starts: list[StartNode], *, whole_pool: bool = False) -> RunState:
         """The state for a region that starts with these nodes: the pool cut to what it may read."""
+        pool = self.state.pool
         return replace(
             self.state,
-            pool=self.state.pool.project(self._region_reads(starts)),
+            pool=pool if whole_pool else pool.project(self._region_reads(starts)),
             repeats=_NO_REPEATS,  # no chunk ends in a region
         )
 
