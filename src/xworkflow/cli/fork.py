@@ -170,7 +170,7 @@ def _planned(request: Request, origin: Origin) -> ForkPlan:
 
 def _values(pairs: Sequence[str], origin: Origin) -> dict[str, JsonValue]:
     """What ``--set`` writes: text where it replaces text, else JSON where it is that."""
-    from xworkflow.cli.files import read_json
+    from xworkflow.cli.files import json_of
     from xworkflow.domain.selectors import SelectorError, parse_selector
 
     values: dict[str, JsonValue] = {}
@@ -186,7 +186,7 @@ def _values(pairs: Sequence[str], origin: Origin) -> dict[str, JsonValue]:
             values[name] = text
             continue
         try:
-            values[name] = read_json(text)
+            values[name] = json_of(text)
         except (ValueError, RecursionError):
             values[name] = text
     return values

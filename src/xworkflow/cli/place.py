@@ -39,6 +39,11 @@ class Place:
         tail = f"/{run_id}/history" if run_id else ""
         return f"{self.ui_url}/namespaces/{self.client.namespace}/workflows/{execution_id}{tail}"
 
+    @property
+    def as_option(self) -> str:
+        """What another command needs to find the same server; with a space before it."""
+        return "" if self.embedded else f" --address {self.address}"
+
     async def require_answer(self) -> None:
         """Raises InfrastructureError when the server has ended."""
         try:

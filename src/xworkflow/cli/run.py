@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xworkflow.cli.app import run_async
-from xworkflow.cli.input_options import InputPairs, InputsFile, Query, WorkflowFile
+from xworkflow.cli.input_options import InputPairs, InputsFile, Query, StayOption, WorkflowFile
 from xworkflow.cli.printing import print_json, print_note
 from xworkflow.errors import InputError
 
@@ -26,10 +26,14 @@ Without an address, and without Temporal's own environment configuration, a serv
 is started or joined. The first Ctrl-C detaches: the run goes on where a worker runs. The second
 stops it.
 
+A run that waits for a person is watched on at a terminal, and left in a script (`--wait` and
+`--no-wait` say otherwise): the exit code is then 5, and `xworkflow runs answer` carries it on.
+
 With `--json` stdout is one object: `run_id`, `workflow_id`, `status`, `outputs`, `error`,
 `elapsed_seconds`, `steps`, `ui_url`. Its status is completed, failed_with_recovery, failed,
-stopped, waiting or detached; refused (then with `diagnostics`) when nothing was started, and error
-(then with `diagnostics`, too, which are empty) when there was no server.
+stopped, safe_stopped, waiting (then with the questions as `waiting`), paused or detached; refused
+(then with `diagnostics`) when nothing was started, and error (then with `diagnostics`, too, which
+are empty) when there was no server.
 
 **Exit codes:** 0 completed (partly or by recovery too) · 1 failed · 2 refused · 3 no server ·
 4 stopped · 5 waiting · 130 detached
@@ -40,6 +44,7 @@ stopped, waiting or detached; refused (then with `diagnostics`) when nothing was
     xworkflow run chat.yml --query "What is Temporal?" --live
     xworkflow run app.yml --inputs inputs.json --json
     xworkflow run app.yml --address localhost:7233 --id order-4711
+    xworkflow run approval.yml --no-wait
 """
 
 
@@ -79,6 +84,7 @@ def register(app: typer.Typer) -> None:
                 "--live/--no-live", help="Print answers while they come (a terminal's default)."
             ),
         ] = None,
+        stay: StayOption = None,
     ) -> int:
         from xworkflow.cli.files import read_inputs, read_valid
         from xworkflow.providers import RealIdGenerator
@@ -98,10 +104,12 @@ def register(app: typer.Typer) -> None:
                 may_join=execution_id is not None,
                 live=shown and not as_json,
             )
-            return run_async(run(order, address, as_json=as_json, quiet=quiet))
+            return run_async(run(order, address, as_json=as_json, quiet=quiet, stay=stay))
 
 
-async def run(order: Order, address: str | None, *, as_json: bool, quiet: bool) -> int:
+async def run(
+    order: Order, address: str | None, *, as_json: bool, quiet: bool, stay: bool | None = None
+) -> int:
     """Start or join, watch and print one run; returns the exit code."""
     from xworkflow.cli.place import server_place
     from xworkflow.cli.starting import joined, live_streams, started
@@ -111,7 +119,7 @@ async def run(order: Order, address: str | None, *, as_json: bool, quiet: bool) 
         there = await place.find(order.execution_id) if order.may_join else None
         beginning = started(order, place, quiet=quiet) if there is None else joined(there, place)
         async with beginning as handle, live_streams(order.live) as streams:
-            watched = await watch(handle, place, quiet=quiet, streams=streams)
+            watched = await watch(handle, place, quiet=quiet, stay=stay, streams=streams)
             if as_json:
                 print_json(watched.to_json(), flush=True)
             else:

@@ -18,7 +18,6 @@ from xworkflow.cli.printing import print_note
 from xworkflow.cli.streams import KEPT_DAYS, open_streams, stream_store_url
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
-from xworkflow.client.status import Running
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.wire import task_queue
 from xworkflow.errors import InfrastructureError
@@ -50,7 +49,7 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
 async def joined(handle: WorkflowHandle, place: Place) -> AsyncGenerator[WorkflowHandle]:
     """A run that was there before, with a worker when it is not over."""
     print_note(f"run {handle.execution_id} is there already: joined; it keeps its file and inputs")
-    if not isinstance(await handle.status(), Running):
+    if await handle.is_over():
         yield handle
         return
     async with worker_for(place):

@@ -1,14 +1,17 @@
 """Watching a run to its end, and what Ctrl-C means meanwhile.
 
 The first Ctrl-C detaches, a second one soon after stops the run, and a third gives up waiting for
-a stop that nobody carries out.
+a stop that nobody carries out. A run that waits for a person is watched on where somebody sits at a
+terminal; a script hears of it, and goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Literal
 
 from xworkflow.cli.place import Place
@@ -16,6 +19,10 @@ from xworkflow.cli.printing import print_note
 from xworkflow.cli.progress import Progress
 from xworkflow.cli.run_result import Watched
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.history import HistoryFeed
+from xworkflow.client.standing import Standing
+from xworkflow.client.status import Paused, WaitingForInput
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.wire import task_queue
 from xworkflow.ports import StreamStore
 
@@ -25,18 +32,29 @@ IDLE_SECS = 10.0
 """So long a run may wait for a worker without a word: a dead worker looks alive for minutes."""
 
 
-async def watch(
-    handle: WorkflowHandle, place: Place, *, quiet: bool, streams: StreamStore | None = None
+async def watch(  # noqa: PLR0913 - what it shows, and until when
+    handle: WorkflowHandle,
+    place: Place,
+    *,
+    quiet: bool,
+    stay: bool | None = None,
+    past: Standing | None = None,
+    streams: StreamStore | None = None,
 ) -> Watched:
     """Show the run's progress to its end, or until the user leaves it.
 
+    Without ``stay`` (None: without a terminal) also until it waits for a person, or is paused, and
+    nothing goes on by itself. What ``past`` has seen is not shown again.
+
     From here on Ctrl-C never interrupts the command itself: what is left is its orderly end.
     """
+    stays = at_terminal() if stay is None else stay
     interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
     hint = loop.call_later(IDLE_SECS, _print_idle)
     progress = Progress(quiet=quiet, live=streams is not None)
-    watching = asyncio.create_task(_to_the_end(handle, place, progress, hint, streams))
+    following = _Following(handle, progress, hint, past or Standing(), streams)
+    watching = asyncio.create_task(_to_the_end(following, place, stays=stays))
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -63,10 +81,15 @@ async def _wait(
     return "interrupted" if interrupted.is_set() else "nothing"
 
 
+def at_terminal() -> bool:
+    """Whether somebody sits there who can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def _print_way_back(execution_id: str, place: Place) -> None:
-    where = "" if place.embedded else f" --address {place.address}"
     print_note(
-        f"detached: the run goes on. Come back with: xworkflow runs show {execution_id}{where}"
+        f"detached: the run goes on. Come back with: "
+        f"xworkflow runs show {execution_id}{place.as_option}"
     )
     if place.embedded:
         print_note("Its server and worker end with this command; `xworkflow dev` carries it on.")
@@ -78,21 +101,44 @@ def _print_idle() -> None:
     print_note(f"no worker has taken the run yet; it waits in '{queue}' until one does")
 
 
-async def _to_the_end(
-    handle: WorkflowHandle,
-    place: Place,
-    progress: Progress,
-    hint: asyncio.TimerHandle,
-    streams: StreamStore | None,
-) -> Watched:
+@dataclass(slots=True)
+class _Following:
+    """A run that is followed: what shows it, and what of it was shown before (``past``)."""
+
+    handle: WorkflowHandle
+    progress: Progress
+    hint: asyncio.TimerHandle
+    past: Standing
+    streams: StreamStore | None
+
+    def show(self, feed: HistoryFeed, new: list[GraphEngineEvent]) -> None:
+        for event in new:
+            self.hint.cancel()
+            if event.seq >= self.past.seen.get(feed.workflow_id, 0):
+                self.progress.show(event)
+
+
+async def _to_the_end(following: _Following, place: Place, *, stays: bool) -> Watched:
+    handle, progress = following.handle, following.progress
     watched = _watched(handle, place)
-    async with aclosing(handle.read(follow=True, live=streams)) as batches:
+    shown = {waiting.token for waiting in following.past.waiting}
+    standing, stop = Standing(), ()
+    async with aclosing(handle.read(follow=True, live=following.streams)) as batches:
         async for feed, new in batches:
-            for event in new:
-                hint.cancel()
-                progress.show(event)
+            following.show(feed, new)
             if feed.workflow_id == handle.execution_id:
                 watched.result = feed.result
+            standing.take(feed, new)
+            if (standing.stop, standing.is_quiet) == stop or not standing.stop:
+                continue
+            # what was read may be long past: a run that stands still says so itself
+            stop = (standing.stop, standing.is_quiet)
+            status = await handle.status()
+            if isinstance(status, WaitingForInput):
+                progress.ask(status.waiting, handle.execution_id, place.as_option, shown)
+            if not stays and standing.is_quiet and isinstance(status, WaitingForInput | Paused):
+                watched.status = status
+                return watched
     watched.printed = progress.end_text()
     watched.status = await handle.wait()
     return watched

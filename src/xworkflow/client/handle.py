@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from datetime import timedelta
+from typing import Any, Final, TypeVar, cast
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
@@ -22,8 +23,17 @@ from temporalio.service import RPCError, RPCStatusCode
 from xworkflow.client.forking import ForkOrder, Origin, origin_of, plan_fork
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.run_log import RunLog
+from xworkflow.client.standing import Standing, read_standing
 from xworkflow.client.starting import start_run
-from xworkflow.client.status import ExecutionStatus, Failed, Running, Stopped, status_of
+from xworkflow.client.status import (
+    ExecutionStatus,
+    Failed,
+    Paused,
+    Running,
+    Stopped,
+    WaitingForInput,
+    status_of,
+)
 from xworkflow.domain.debugging import DebugCommand
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.forms import HumanAnswer
@@ -54,6 +64,9 @@ from xworkflow.ports import StreamStore
 
 T = TypeVar("T")
 
+_STATUS_TIMEOUT: Final = timedelta(seconds=2)
+"""So long a worker may take to tell where a run stands; the histories know it, too."""
+
 
 class WorkflowHandle:
     """A run by its id. Holds no resources; the client belongs to whoever made it."""
@@ -75,7 +88,8 @@ class WorkflowHandle:
         self._collect_events = collect_events
 
     async def wait(self) -> ExecutionStatus:
-        """Wait for the end. Never raises for a run that failed: that is a status."""
+        """Wait for the end, through pauses and questions. Never raises for a run that failed: that
+        is a status."""
         try:
             result: RunResult = await self._temporal().result(follow_runs=True)
         except WorkflowFailureError as error:
@@ -86,20 +100,47 @@ class WorkflowHandle:
             raise _unreachable(error, self.execution_id) from None
         return status_of(result)
 
-    wait_or_paused = wait
+    async def wait_or_paused(self) -> ExecutionStatus:
+        """Wait until the run is over, waits for a person, or is paused (spec/graph.md 5.6)."""
+        status = await self.status()
+        if not isinstance(status, Running):
+            return status
+        standing, told = Standing(), ()
+        async with aclosing(self.read()) as batches:
+            async for feed, new in batches:
+                standing.take(feed, new)
+                if standing.stop == told:
+                    continue
+                told = standing.stop
+                # what was read may be long past: the run itself knows whether it still stands there
+                status = await self.status() if told else status
+                if not isinstance(status, Running):
+                    return status
+        return await self.wait()
 
     async def status(self) -> ExecutionStatus:
-        """The status now; does not wait for a running run."""
+        """The status now; does not wait for a running run.
+
+        A worker is asked where an open run stands; where none answers, its history is.
+        """
+        if await self.is_over():
+            return await self.wait()
+        handle = self._client.get_workflow_handle(self.execution_id)
         try:
-            description = await self._client.get_workflow_handle(self.execution_id).describe()
-        except RPCError as error:
-            raise _unreachable(error, self.execution_id) from None
-        if description.status in (
-            WorkflowExecutionStatus.RUNNING,
-            WorkflowExecutionStatus.CONTINUED_AS_NEW,
-        ):
-            return Running()
-        return await self.wait()
+            state = await handle.query(
+                STATE_QUERY, result_type=RunSnapshot, rpc_timeout=_STATUS_TIMEOUT
+            )
+        except (WorkflowQueryFailedError, RPCError):
+            return (await read_standing(self)).status
+        match state.status:
+            case "waiting_for_input":
+                return WaitingForInput(state.waiting)
+            case "paused" | "debug_paused":
+                return Paused()
+            case "finished":
+                return await self.wait()
+            case _:
+                return Running()
 
     async def events(
         self, *, after: str = "", follow: bool = True, live: StreamStore | None = None
@@ -115,7 +156,7 @@ class WorkflowHandle:
         """
         if not self._collect_events:
             return
-        if follow and not await self._is_over():
+        if follow and not await self.is_over():
             async with aclosing(self.read(after=after, live=live)) as batches:
                 async for _, new in batches:
                     for event in new:
@@ -291,7 +332,8 @@ class WorkflowHandle:
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
 
-    async def _is_over(self) -> bool:
+    async def is_over(self) -> bool:
+        """Whether the run has ended, by whatever end."""
         try:
             description = await self._client.get_workflow_handle(self.execution_id).describe()
         except RPCError as error:
@@ -327,6 +369,8 @@ def _failed(cause: BaseException | None) -> ExecutionStatus:
 
 
 def _unreachable(error: RPCError, execution_id: str) -> InfrastructureError | InputError:
+    if error.status is RPCStatusCode.NOT_FOUND and "already completed" in error.message:
+        return InputError((f"run '{execution_id}' is over",))
     if error.status is RPCStatusCode.NOT_FOUND:
         return InputError((f"there is no run '{execution_id}'",))
     return InfrastructureError(f"the Temporal server does not answer: {error.message}")
