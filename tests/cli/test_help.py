@@ -136,7 +136,7 @@ def test_bash_completes_verbs_and_options(command: Command) -> None:
         return Command(command.folder, settings)().out.split()
 
     assert completed("ru") == ["run", "runs"]
-    assert completed("runs", "") == ["show", "events", "fork"]
+    assert {"show", "events", "fork"} <= set(completed("runs", ""))
     assert set(completed("run", "--in")) == {"--input", "--inputs"}
 
 
