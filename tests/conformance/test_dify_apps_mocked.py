@@ -487,7 +487,18 @@ def fully_mocked(app: App) -> dict[str, MockNode]:
 
 
 @in_module_loop
-@pytest.mark.parametrize("app", RUNS, ids=[f"{n}-{app.file}" for n, app in enumerate(RUNS)])
+@pytest.mark.parametrize(
+    "app",
+    [
+        pytest.param(
+            app,
+            id=f"{number}-{app.file}",
+            # its code sleeps
+            marks=[pytest.mark.slow] if app.file == "Jina Reader Jinja" else [],
+        )
+        for number, app in enumerate(RUNS)
+    ],
+)
 async def test_an_export_runs_to_the_end(app: App, dify_place: Place, task_queue: str) -> None:
     with model_server(app) as server:
         ran = await dify_place.run(app, server, task_queue, mocks=fully_mocked(app))
@@ -496,6 +507,8 @@ async def test_an_export_runs_to_the_end(app: App, dify_place: Place, task_queue
     assert ran.status.exceptions == app.exceptions
     bodies = "\n".join(request.body for request in server.requests)
     assert all(text in bodies for text in app.asked), bodies
+    if "answer" in ran.status.outputs:
+        assert event_laws.streamed(ran.events) == ran.status.outputs["answer"]
     assert event_laws.faults(ran.events) == []
 
 

@@ -166,6 +166,18 @@ RUNS = (
         asked=("be calm",),
     ),
     export("break_conditions", are(text="xxx", rounds=3)),
+    export("loops_called_loop", are(item=33, rounds=3)),
+    export(
+        "pictures",
+        is_output("answer", "0: a cat (3)\n1: a dog ()\n"),
+        replies=(
+            (r"/pic.png.*what is pic.png, number 0\?", '{"what": "a cat", "size": 3}'),
+            (r"/dog.png.*what is dog.png, number 1\?", '```json\n{"what": "a dog"}\n```'),
+        ),
+        system={
+            "files": [FILES[1], {**FILES[1], "url": "https://f/dog.png", "filename": "dog.png"}]
+        },
+    ),
     export("failing_loop", are(why="divided by zero"), exceptions=2),
 )
 
@@ -182,6 +194,8 @@ async def test_an_export_gives_what_dify_gives(
     assert ran.status.exceptions == app.exceptions
     bodies = "\n".join(request.body for request in server.requests)
     assert all(text in bodies for text in app.asked), bodies
+    if "answer" in ran.status.outputs:
+        assert event_laws.streamed(ran.events) == ran.status.outputs["answer"]
     assert event_laws.faults(ran.events) == []
 
 

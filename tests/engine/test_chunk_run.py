@@ -9,8 +9,8 @@ from xworkflow.domain.facts import NodeSucceeded
 from xworkflow.domain.loading import load
 from xworkflow.domain.repeats import Repeat
 from xworkflow.domain.results import NodeRunResult
-from xworkflow.domain.wire import ChunkTask, RunInput
-from xworkflow.engine.carrier import Carrier, LaneEffect
+from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
+from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import Compiled, compile_schema
 from xworkflow.engine.start import carrier_of
 from xworkflow.nodes.registry import NodeRegistry
@@ -37,6 +37,20 @@ workflow:
     - {source: first, target: keep}
     - {source: keep, target: last}
     - {source: loop, target: end}
+"""
+
+
+INNER = """
+workflow:
+  graph:
+    nodes:
+    - {id: start, data: {type: start, title: s, variables: []}}
+    - {id: inner, data: {type: loop, title: i, start_node_id: begin, loop_count: 3}}
+    - {id: begin, type: custom-loop-start, parentId: inner, data: {type: loop-start}}
+    - {id: stop, parentId: inner, data: {type: loop-end, title: s}}
+    - {id: end, data: {type: end, title: e, outputs: []}}
+    edges: [{source: start, target: inner}, {source: begin, target: stop},
+            {source: inner, target: end}]
 """
 
 
@@ -76,3 +90,20 @@ def test_a_round_that_begins_in_a_region_sees_what_the_one_before_it_left() -> N
     ((lane, _),) = started(region.feed(0, succeeded(last, n=1)))
     assert lane == 1
     assert region.lanes[1].state.pool.get(("loop", "draft")) == "b"
+
+
+def test_a_loop_that_ends_itself_ends_none_around_it_though_it_be_called_loop() -> None:
+    whole = compile_schema(load(INNER, "yaml"), NodeRegistry.builtin())
+    index = whole.plan.index_of["inner"]
+    task = ChunkTask(
+        node_id="inner",
+        node_type="loop",
+        data=whole.nodes[index].spec.data,
+        execution_id="e",
+        repeat=Repeat(carry={}, folds=True),
+        path=(PathStep(node_id="loop", index=0),),
+    )
+    body = whole.bodies[index]
+    chunk = carried(body, RunInput(schema_text=body.schema.text, pool={"loop": {}}, chunk=task))
+    (end,) = [effect.end for _, effect in chunk.begin(1) if isinstance(effect, FinishChunk)]
+    assert (end.rounds, end.writes) == (1, ())

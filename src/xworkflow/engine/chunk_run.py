@@ -266,6 +266,8 @@ class ChunkRun(Carrier):
         for space in (_CONVERSATION, *(step.node_id for step in self._task.path)):
             before = self._pool.namespace(space)
             for name, value in final.namespace(space).items():
+                if (space, name) == LOOP_ENDED:
+                    continue  # a container may be called loop
                 if name not in before or before[name] != value:
                     self._writes[space, name] = value
                     self._pool = self._pool.set((space, name), value)
