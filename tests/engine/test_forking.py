@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.workflows.drawing import chain, choice, end, first_of, graph, http, node, start, text
-from xworkflow.domain.commands import StartNode, StartTimer
+from xworkflow.domain.commands import Emit, StartChunk, StartNode, StartTimer
 from xworkflow.domain.facts import (
+    ChunkFinished,
     Fact,
     Forked,
     NodeFailed,
@@ -19,10 +20,13 @@ from xworkflow.domain.facts import (
 )
 from xworkflow.domain.ids import IdSequence
 from xworkflow.domain.policy import EngineConfig
-from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.repeats import ChunkEnd, ItemOutcome
+from xworkflow.domain.results import NodeRunResult, PoolWrite
 from xworkflow.domain.schema import EnvironmentVariable, NodeSpec, RetryConfig, WorkflowSchema
 from xworkflow.domain.secret_references import reference
+from xworkflow.domain.streams import chunks_of
 from xworkflow.domain.wire import ExecutorInfo, MockNode, Policy, RunInput, Variables
+from xworkflow.engine.composing import composer
 from xworkflow.engine.driver import Driver, Effect
 from xworkflow.engine.forking import Fork, Wish, fork
 from xworkflow.engine.past import Note, Past, Retracing
@@ -378,6 +382,55 @@ def test_lost_executors_weaker_security_and_other_limits_are_found() -> None:
     assert codes_of(strict, standard) == codes_of(strict, plain) == ["F021"]
     assert codes_of(standard, strict) == codes_of(plain, strict) == []
     assert codes_of(plain, limited) == ["F022"]
+
+
+# ---- containers and streams
+
+
+def test_what_bodies_wrote_and_answered_belongs_to_their_container() -> None:
+    run = Run(iterating("t"), n=[1])
+    (chunk,) = [effect for effect in run.effects if isinstance(effect, StartChunk)]
+    writes = (PoolWrite(selector=("conversation", "x"), value=7),)
+    outcome = ItemOutcome(value="t")
+    end_ = ChunkEnd(outcomes=(outcome,), writes=writes, answer="said", exceptions=2)
+    run.feed(ChunkFinished(chunk.node, chunk.attempt, chunk.start, end_, 1000))
+    assert run.driver.state.exceptions == 2
+    kept = run.fork("a").state
+    assert kept.pool.get(("conversation", "x")) == 7
+    assert (kept.exceptions, kept.outputs) == (2, {"answer": "said"})
+    dropped = run.fork("each").state
+    assert dropped.pool.get(("conversation", "x")) is None
+    assert (dropped.exceptions, dropped.outputs) == (0, {})
+
+
+def test_a_container_that_had_not_finished_leaves_nothing() -> None:
+    run = Run(iterating("t"), n=[1, 2])
+    (chunk, *_) = [effect for effect in run.effects if isinstance(effect, StartChunk)]
+    lost = ChunkEnd(
+        outcomes=(ItemOutcome(error="broken"),),
+        writes=(PoolWrite(selector=("conversation", "x"), value=7),),
+        error="broken",
+    )
+    run.feed(ChunkFinished(chunk.node, chunk.attempt, chunk.start, lost, 1000))
+    cut = run.fork()
+    assert cut.starts == ("each",)
+    assert cut.state.pool.get(("conversation", "x")) is None
+    assert not cut.state.repeats
+
+
+def test_an_answer_of_a_fork_is_read_in_the_pieces_of_the_model_that_is_reused() -> None:
+    model = node("llm", "llm", model={"provider": "p", "name": "m"}, stream=True)
+    prompt = [{"role": "user", "text": "hi"}]
+    model = model.model_copy(update={"data": {**model.data, "prompt_template": prompt}})
+    answer = node("answer", "answer", answer="{{#llm.text#}}")
+    schema = chain("stream", start(), model, answer).model_copy(update={"dialect": "dify"})
+    run = Run(schema)
+    run.ends("llm", text="abc", **chunks_of("text", ("a", "bc")))
+    cut = run.fork("answer")
+    driver = Driver(run.compiled, cut.state, composer(run.compiled, "fork"))
+    emitted = [e.event for e in driver.feed(Forked("run", "answer", NOW)) if isinstance(e, Emit)]
+    pieces = [e.data["chunk"] for e in emitted if e.type == "node_run_stream_chunk"]
+    assert [piece for piece in pieces if piece] == ["a", "bc"]
 
 
 # ---- forks of forks
