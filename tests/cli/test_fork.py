@@ -81,8 +81,15 @@ def test_a_failed_run_goes_on_with_the_mended_file(
     assert ended.object["from_node"] is None
     assert ended.object["reused"] == ["start", "ask"]
     assert calls(web) == ["/ask", "/broken", "/tell"]
-    assert "reuses 2 nodes, starts with 'tell'" in ended.err
+    assert "reuses 2 nodes, starts with 'Tell'" in ended.err
     assert "▶ Tell" in ended.err
+    shown = at_server("runs", "show", ended.object["workflow_id"], "--json")
+    assert [(node["node_id"], node["state"]) for node in shown.object["nodes"]] == [
+        ("start", "reused"),
+        ("ask", "reused"),
+        ("tell", "succeeded"),
+        ("end", "succeeded"),
+    ]
 
 
 def test_what_is_set_is_text_where_it_replaces_text_and_else_json(
@@ -134,10 +141,10 @@ def test_a_dry_run_says_what_would_be_reused_and_starts_nothing(
     assert (ended.code, ended.err) == (0, "")
     words = [line.split()[1:] for line in ended.out.splitlines()[1:]]
     assert words == [
-        ["start", "start", "reused"],
-        ["ask", "http-request", "starts"],
-        ["tell", "http-request", "when", "it", "is", "reached"],
-        ["end", "end", "when", "it", "is", "reached"],
+        ["Begin", "start", "start", "reused"],
+        ["Ask", "ask", "http-request", "starts"],
+        ["Tell", "tell", "http-request", "when", "it", "is", "reached"],
+        ["Finish", "end", "end", "when", "it", "is", "reached"],
     ]
     as_json = at_server("runs", "fork", failed, "--from", "Ask", "--dry-run", "--json")
     assert as_json.object == {

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from temporalio.worker import Replayer
 
+from tests.client.live import Probe, group_with
 from tests.workflows.bench import Bench, read
 from tests.workflows.drawing import (
     chain,
@@ -26,13 +27,17 @@ from tests.workflows.drawing import (
     text,
 )
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, Failed, FailedWithRecovery, SafeStopped
+from xworkflow.context import WorkflowContext
 from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.quota import ResourceQuota
 from xworkflow.domain.schema import ConversationVariable, EnvironmentVariable, WorkflowSchema
+from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import MockNode
-from xworkflow.errors import InputError, ValidationFailed
+from xworkflow.errors import InputError, MisuseError, ValidationFailed
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
 from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
@@ -463,6 +468,25 @@ async def tenant(idle_bench: Bench) -> AsyncIterator[Bench]:
     await group.aclose()
 
 
+async def test_a_fork_of_a_fork_says_where_it_takes_conversation_variables_from(
+    bench: Bench,
+) -> None:
+    variables = (ConversationVariable(name="log", type="array[string]", default=[]),)
+    schema = chain(
+        "log", start("n"), _assigning("one", "1"), code("c"), end(log="conversation.log")
+    )
+    schema = schema.model_copy(update={"conversation_variables": variables})
+    run = await bench.start(schema, {"n": 1})
+    await run.wait()
+    first = await run.fork(from_node="end")
+    await first.wait()
+    second = await first.fork(from_node="c")
+    assert await second.wait() == Completed({"log": ["1"]})
+    warnings = [e.data["diagnostic"] for e in await read(second) if e.type == "resume_warning"]
+    assert len(warnings) == 1
+    assert "has reused 'c'" in warnings[0]
+
+
 async def test_a_fork_of_a_groups_run_is_admitted_by_the_group(tenant: Bench) -> None:
     schema = chain("governed", start("n"), code("a"), code("b", "a.n"), end(n="b.n"))
     run = await tenant.start(schema, {"n": 1})
@@ -500,3 +524,33 @@ async def test_a_fork_cannot_have_the_id_of_its_run(bench: Bench) -> None:
 async def test_an_unknown_run_cannot_be_forked(bench: Bench) -> None:
     with pytest.raises(InputError, match="there is no run 'nobody'"):
         await WorkflowHandle(bench.client, "nobody").fork()
+
+
+async def test_a_fork_can_go_on_in_a_live_group_of_this_process(live: None) -> None:
+    del live
+    seen: list[Any] = []
+
+    async def look(_context: WorkflowContext, pool: VariablePool) -> JsonValue:
+        seen.append(pool.get(("start", "n")))
+        return len(seen)
+
+    group = group_with(Probe(look), group_id=None)
+    schema = chain(
+        "probed twice",
+        start("n"),
+        node("p", "probe", selector=["start", "n"]),
+        node("q", "probe", selector=["start", "n"]),
+        end(p="p.seen", q="q.seen"),
+    )
+    builder = WorkflowRunner.builder(schema).runtime_group(group)
+    run = await builder.user_inputs({"n": 5}).run()
+    assert await run.wait() == Completed({"p": 1, "q": 2})
+    again = WorkflowRunner.builder(schema).runtime_group(group)
+    fork = await again.fork(run, from_node="q")
+    assert await fork.wait() == Completed({"p": 1, "q": 3})
+    assert seen == [5, 5, 5]
+    with pytest.raises(MisuseError, match="user_inputs was given"):
+        await again.user_inputs({"n": 6}).fork(run)
+    with pytest.raises(ValidationFailed) as refused:
+        await WorkflowRunner.builder(schema).mock_nodes(_mocks("q")).fork(run, from_node="q")
+    assert "E009" in codes(refused)

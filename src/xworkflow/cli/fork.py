@@ -11,7 +11,15 @@ import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
-from xworkflow.cli.printing import output, plain, print_json, print_note, print_report, table
+from xworkflow.cli.printing import (
+    output,
+    plain,
+    plain_line,
+    print_json,
+    print_note,
+    print_report,
+    table,
+)
 from xworkflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -213,13 +221,18 @@ async def _start(plan: ForkPlan, place: Place, manner: Manner) -> WorkflowHandle
         count = len(plan.fork.reused)
         print_note(
             f"run {plan.execution_id} forks {plan.origin}: reuses {count} node{'s'[: count != 1]}, "
-            f"starts with {_names(plan.fork.starts)}"
+            f"starts with {_titles(plan)}"
         )
     return WorkflowHandle(place.client, plan.execution_id, started=started)
 
 
-def _names(ids: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in ids)
+def _titles(plan: ForkPlan) -> str:
+    """What it starts with, by the titles that a user knows."""
+    from xworkflow.engine.start import compiled_of
+
+    nodes = compiled_of(plan.run).plan
+    found = (nodes.node(name) for name in plan.fork.starts)
+    return ", ".join(f"'{node.title or node.id}'" for node in found)
 
 
 def _facts(plan: ForkPlan) -> dict[str, JsonValue]:
@@ -237,7 +250,7 @@ def _print_plan(plan: ForkPlan, manner: Manner) -> None:
     if manner.as_json:
         print_json({**_facts(plan), "starts": list(plan.fork.starts)})
         return
-    rows = table("", "node", "type", "")
+    rows = table("", "node", "id", "type", "")
     for node in compiled_of(plan.run).plan.nodes:
         phase = plan.fork.state.nodes[node.index]
         mark, word = "[dim]·[/]", "when it is reached"
@@ -247,7 +260,9 @@ def _print_plan(plan: ForkPlan, manner: Manner) -> None:
             mark, word = "[dim]–[/]", "not wanted"
         elif node.id in plan.fork.starts:
             mark, word = "[cyan]▶[/]", "starts"
-        rows.add_row(mark, plain(node.id), plain(node.type), word)
+        rows.add_row(
+            mark, plain_line(node.title or node.id), plain(node.id), plain(node.type), word
+        )
     output().print(rows)
 
 

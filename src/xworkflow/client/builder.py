@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from xworkflow.client.companion import accompany
 from xworkflow.client.connection import configured_address, connect
+from xworkflow.client.forking import ForkOrder, plan_fork
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.run_input import Choices, make_run_input, secret_values
 from xworkflow.client.starting import start_run
@@ -174,13 +175,58 @@ class WorkflowRunnerBuilder:
         self.check()
         context = self._given_context()
         client, queue = await self._place(context)
-        secrets = secret_values(self._schema, self._choices)
-        if secrets:  # they go to the group; the run gets references
-            group = context.runtime_group
-            group.secret_store.keep(store_key(group.group_id, self._schema.hash), secrets)
-        handle = await self._start(client, queue, context)
+        self._keep_secrets(context)
+        handle = await self._start(client, queue, context, self.run_input(context))
         accompany(handle, context)
         return handle
+
+    async def fork(
+        self,
+        origin: WorkflowHandle,
+        *,
+        from_node: str | None = None,
+        set: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the word of the command
+        force: bool = False,
+    ) -> WorkflowHandle:
+        """Start a run of this workflow, in this context, that reuses the results of another run.
+
+        As ``WorkflowHandle.fork``, for groups of this process and for other limits, mocks and
+        surroundings than the other run had. Its variables are the other run's, and ``set``.
+        """
+        if self._choices.variables:
+            named = ", ".join(sorted(self._choices.variables))
+            raise MisuseError(
+                f"a fork has the variables of its run ({named} was given): write those that are to "
+                "differ with set={'node.variable': …}"
+            )
+        report = self.validate()
+        if not report.is_valid:
+            self._audit_refusal(report)
+            raise ValidationFailed(report)
+        context = self._given_context()
+        client, queue = await self._place(context)
+        past = await origin.origin()
+        secrets = frozenset(secret_values(self._schema, self._choices))
+        order = ForkOrder(
+            from_node,
+            set or {},
+            self._schema,
+            force=force,
+            secrets=secrets,
+            execution_id=context.execution_id,
+        )
+        plan = plan_fork(past, order, self.run_input(context))
+        self._keep_secrets(context)
+        handle = await self._start(client, queue, context, plan.run)
+        accompany(handle, context)
+        return handle
+
+    def _keep_secrets(self, context: WorkflowContext) -> None:
+        """Secrets go to the group; the run gets references."""
+        secrets = secret_values(self._schema, self._choices)
+        if secrets:
+            group = context.runtime_group
+            group.secret_store.keep(store_key(group.group_id, self._schema.hash), secrets)
 
     def _audit_refusal(self, report: Report) -> None:
         context = self._given_context()
@@ -204,8 +250,10 @@ class WorkflowRunnerBuilder:
         """What the workflow is started with; also what any other Temporal client may send."""
         return make_run_input(self._schema, context, self._choices)
 
-    async def _start(self, client: Client, queue: str, context: WorkflowContext) -> WorkflowHandle:
-        started = await start_run(client, self.run_input(context), context.execution_id, queue)
+    async def _start(
+        self, client: Client, queue: str, context: WorkflowContext, run: RunInput
+    ) -> WorkflowHandle:
+        started = await start_run(client, run, context.execution_id, queue)
         return WorkflowHandle(
             client, context.execution_id, started=started, collect_events=self._collect_events
         )

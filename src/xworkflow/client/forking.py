@@ -14,7 +14,6 @@ from typing import Any
 from temporalio.client import Client
 
 from xworkflow.client.history import HistoryFeed
-from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.ids import IdSequence
 from xworkflow.domain.plan import Plan
 from xworkflow.domain.policy import EngineConfig
@@ -159,8 +158,7 @@ def _run_of(origin: Origin, order: ForkOrder, base: RunInput | None) -> RunInput
 
 def _validate(schema: WorkflowSchema, run: RunInput) -> None:
     mocked, foreign = frozenset(run.mock_nodes), frozenset(run.executors)
-    limits = None
-    report: Report = validated(schema, mocked=mocked, foreign=foreign, limits=limits)
+    report = validated(schema, mocked=mocked, foreign=foreign)
     if not report.is_valid:
         raise ValidationFailed(report, schema.name or "the workflow")
 

@@ -66,7 +66,7 @@ def fork(turn: Turn, fact: Forked) -> None:
     if turn.phase != "new":
         return
     turn.begin(fact.at)
-    turn.emit(events.checkpoint_resumed(fact.node_id, fact.origin))
+    turn.emit(events.checkpoint_resumed(fact.node_id or None, fact.origin))
     for warning in fact.warnings:
         turn.emit(events.resume_warning(None, warning))
     turn.restart_waits()
