@@ -282,7 +282,7 @@ class Turn:
         if not again.waiting:
             self.commands.append(StartNode(node.index, again.attempt, again.execution_id))
         elif not holds:
-            self.commands.append(StartTimer(node.index, again.attempt, wait))
+            self.commands.append(StartTimer(node.index, again.attempt, max(1, wait)))
 
     def tolerate(self, node: PlanNode, run: Running, failure: NodeFailure) -> None:
         """The error strategy makes an exception of the failure (6.2). Dify's two extra outputs are
