@@ -117,11 +117,10 @@ async def rate(language: str, seconds: float, callers: int) -> None:
 
 async def cold(language: str) -> None:
     colds: list[float] = []
+    warm: list[float] = []
     for _ in range(5):
         async with pool_of() as pool:
             colds.append(await call(pool, language, SCRIPTS[language], 1))
-            await asyncio.sleep(0.05)
-            warm = [await call(pool, language, SCRIPTS[language], 1)]
             for _ in range(20):
                 await asyncio.sleep(0.01)
                 warm.append(await call(pool, language, SCRIPTS[language], 1))

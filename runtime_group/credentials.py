@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, cast
 
-from xworkflow.errors import EngineError, InfrastructureError
+from xworkflow.errors import CredentialError, CredentialNotFoundError, InfrastructureError
 from xworkflow.ports import CredentialProvider
 from xworkflow.private_files import read_private
 
@@ -26,32 +26,6 @@ DEFAULT_GROUP: Final = "default"
 
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_CACHED: Final = 4096
-
-
-class CredentialError(EngineError):
-    """Credentials that cannot be had; the text of spec/runtime.md 6.6, and no value in it."""
-
-    code = "credential_error"
-
-    @classmethod
-    def not_found(cls, group_id: str, provider: str) -> CredentialNotFoundError:
-        return CredentialNotFoundError(
-            f"Credential not found: group={group_id}, provider={provider}"
-        )
-
-    @classmethod
-    def denied(cls, reason: str) -> CredentialError:
-        return cls(f"Credential access denied: {reason}")
-
-    @classmethod
-    def broken(cls, reason: str) -> CredentialError:
-        return cls(f"Credential provider error: {reason}")
-
-
-class CredentialNotFoundError(CredentialError):
-    """There is nothing under that name."""
-
-    code = "credential_not_found"
 
 
 class EnvironmentCredentials:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-from xworkflow.errors import NodeError
+from xworkflow.errors import CredentialError, NodeError
 from xworkflow.ports import HttpRequest
 from xworkflow.private_files import read_private
-from xworkflow.runtime_group.credentials import CredentialError
 from xworkflow.runtime_group.http_client import PooledHttpClient
 
 _MAX_BYTES = 1024 * 1024

@@ -38,7 +38,6 @@ from xworkflow.domain.facts import (
     ChunkFinished,
     DrainRequested,
     Fact,
-    Forked,
     HandlerFinished,
     Resumed,
     TimerFired,
@@ -70,7 +69,7 @@ from xworkflow.domain.wire import (
 from xworkflow.engine.carrier import FinishChunk, LaneEffect
 from xworkflow.engine.compile import body_schema
 from xworkflow.engine.driver import Driver, fact_of
-from xworkflow.engine.start import carrier_of, compiled_of
+from xworkflow.engine.start import begin, carrier_of, compiled_of
 from xworkflow.engine.sub_graphs import chunk_input
 from xworkflow.engine.waiting import waiting_of
 from xworkflow.workflows.children import Child, in_background, why_lost
@@ -220,17 +219,12 @@ class Shell:
 
     def _begin(self) -> None:
         run = self.run_input
-        if run.state is not None:
-            at = _started_at()
-            if run.fork is None:
-                self._perform(self.carrier.tell(Resumed(at)))
-            else:
-                origin = run.fork
-                self._perform(self.carrier.tell(Forked(origin.execution_id, origin.node_id, at)))
+        if run.state is not None and run.fork is None:
+            self._perform(self.carrier.tell(Resumed(_started_at())))
         elif run.group_id is not None and run.policy is None and run.pool is None:
             self._start_region((), admit=True)
         else:
-            self._perform(self.carrier.begin(_started_at()))
+            self._perform(begin(self.carrier, run, _started_at()))
         self._after_batch()
         self._begun = True
 
@@ -446,7 +440,7 @@ class Shell:
             raise ApplicationError(
                 admission.reason or "refused", type="Refused", non_retryable=True
             )
-        self._perform(self.carrier.begin(_started_at()))
+        self._perform(begin(self.carrier, self.run_input, _started_at()))
 
     def _send_on(self, report: RegionReport) -> None:
         """What the region started and did not finish runs as a regular activity, with full limits;

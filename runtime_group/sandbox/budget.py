@@ -28,10 +28,12 @@ class _Request:
 
 @dataclass(eq=False)
 class Share:
-    """One pool's part. ``give_up_idle`` ends one idle process; called in the loop of the pool."""
+    """One pool's part. ``give_up_idle`` ends one idle process, and is called in the pool's loop;
+    ``abandon`` ends all of them when that loop is closed, from any thread."""
 
     count_idle: Callable[[], int]
     give_up_idle: Callable[[], None]
+    abandon: Callable[[], None]
     loop: asyncio.AbstractEventLoop | None = None
     held: int = 0
     waiting: deque[_Request] = field(default_factory=deque[_Request])
@@ -65,6 +67,7 @@ class ProcessBudget:
     async def take(self, share: Share) -> None:
         """Get a place for one process, waiting for it without limit; ``give`` hands it back."""
         loop = asyncio.get_running_loop()
+        self._clear_dead_loops()
         with self._lock:
             share.loop = loop
             if share not in self._shares:
@@ -107,6 +110,14 @@ class ProcessBudget:
             for each in self._shares
             if each is not share
         )
+
+    def _clear_dead_loops(self) -> None:
+        """When all places are taken: end what was left in event loops that nobody can ask."""
+        with self._lock:
+            is_full = self._held >= self.limit
+            dead = [each for each in self._shares if each.loop and each.loop.is_closed()]
+        for share in dead if is_full else ():
+            share.abandon()
 
     def _grant(self, share: Share) -> None:
         share.held += 1

@@ -70,8 +70,8 @@ class DefaultSandboxPool:
         self._idle_timeout_secs = idle_timeout_secs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._budget = budget or process_budget()
-        self._share = Share(self._count_idle, self._give_up_idle)
-        self._python_tier2 = python_tier2
+        self._share = Share(self._count_idle, self._give_up_idle, self._abandon)
+        self.python_tier2 = python_tier2
         self._needs_tier2: OrderedDict[bytes, None] = OrderedDict()
         self._slots = self._new_slots()
 
@@ -111,7 +111,7 @@ class DefaultSandboxPool:
 
     async def acquire_python_vm(self) -> PythonRuntime:
         process = await self._bound_slots("python").acquire()
-        return TieredPythonVm(process, self) if self._python_tier2 else CodeVm(process)
+        return TieredPythonVm(process, self) if self.python_tier2 else CodeVm(process)
 
     async def release_python_vm(self, vm: PythonRuntime) -> None:
         self._take_back(vm)
@@ -198,7 +198,7 @@ class DefaultSandboxPool:
         sizes: dict[Engine, int] = {
             "javascript": self.max_js_vms,
             "python": self.max_python_vms,
-            "cpython": self.max_python_vms if self._python_tier2 else 0,
+            "cpython": self.max_python_vms if self.python_tier2 else 0,
             "wasm": self.max_wasm_vms,
             "template": self.max_template_vms,
         }
@@ -220,7 +220,7 @@ class DefaultSandboxPool:
         self._budget.leave(self._share)
 
     def _arguments_of(self, engine: Engine) -> tuple[str, ...]:
-        tier2 = self._python_tier2
+        tier2 = self.python_tier2
         packages = tier2.packages if tier2 and engine == "cpython" else None
         return (str(packages.resolve()),) if packages else ()
 

@@ -169,6 +169,32 @@ class SandboxError(NodeError):
         super().__init__(NodeFailure(code=code, text=text, retryable=code == "sandbox_timeout"))
 
 
+class CredentialError(EngineError):
+    """Credentials that cannot be had; the text of spec/runtime.md 6.6, and no value in it."""
+
+    code = "credential_error"
+
+    @classmethod
+    def not_found(cls, group_id: str, provider: str) -> CredentialNotFoundError:
+        return CredentialNotFoundError(
+            f"Credential not found: group={group_id}, provider={provider}"
+        )
+
+    @classmethod
+    def denied(cls, reason: str) -> CredentialError:
+        return cls(f"Credential access denied: {reason}")
+
+    @classmethod
+    def broken(cls, reason: str) -> CredentialError:
+        return cls(f"Credential provider error: {reason}")
+
+
+class CredentialNotFoundError(CredentialError):
+    """There is nothing under that name."""
+
+    code = "credential_not_found"
+
+
 class RunError(EngineError):
     """The run as a whole failed; the message is the text of spec/graph.md 6.4."""
 

@@ -18,7 +18,7 @@ from xworkflow.domain.secret_references import reference, store_key
 from xworkflow.domain.streams import chunks_selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import NodeReport
-from xworkflow.runtime_group.credentials import CredentialError
+from xworkflow.errors import CredentialError
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.llm_openai import OpenAiConfig, OpenAiProvider
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry

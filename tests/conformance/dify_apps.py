@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
 from temporalio.client import Client
 
 from xworkflow.client.runner import WorkflowRunner
@@ -36,7 +37,9 @@ FILE: Final = {
     "size": 12,
 }
 SERVER: Final = "http://server.example"
-"""Stands in mocked outputs for the address of the mock server."""
+"""Stands in inputs and mocked outputs for the address of the mock server."""
+
+_MOCKS: Final = TypeAdapter(dict[str, MockNode])
 
 Check = Callable[[Mapping[str, Any]], bool]
 
@@ -59,6 +62,7 @@ class App:
 
     file: str
     check: Check
+    folder: Path = APPS
     replies: tuple[tuple[str, str], ...] = ((".", "the model's text"),)
     query: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -78,10 +82,11 @@ class Ran:
 
     status: ExecutionStatus
     events: tuple[GraphEngineEvent, ...]
+    execution_id: str = ""
 
 
-def drawn(name: str) -> WorkflowSchema:
-    return load((APPS / f"{name}.yml").read_bytes(), "yaml", name=name)
+def drawn(name: str, folder: Path = APPS) -> WorkflowSchema:
+    return load((folder / f"{name}.yml").read_bytes(), "yaml", name=name)
 
 
 def nodes_of(nodes: tuple[NodeSpec, ...]) -> Iterator[NodeSpec]:
@@ -138,19 +143,31 @@ class Place:
     client: Client
     group: RuntimeGroup
 
-    async def run(self, app: App, server: MockServer, queue: str) -> Ran:
-        schema = drawn(app.file)
+    async def run(
+        self,
+        app: App,
+        server: MockServer,
+        queue: str,
+        *,
+        mocks: Mapping[str, MockNode] | None = None,
+    ) -> Ran:
+        """``mocks`` take the place of the app's own."""
+        schema = drawn(app.file, app.folder)
         group = self.group.replaced(llm_provider_registry=providers(schema, server.url))
+        mocked = app.mocks if mocks is None else mocks
         made = {v.variable: made_up(v) for v in start_variables(schema)}
-        builder = WorkflowRunner.builder(schema).user_inputs({**made, **app.inputs})
+        given = _addressed({**made, **app.inputs}, server.url)
+        builder = WorkflowRunner.builder(schema).user_inputs(given)
         builder.system_vars({"query": app.query, "files": [], **app.system})
-        builder.mock_nodes({k: _addressed(mock, server.url) for k, mock in app.mocks.items()})
+        answers = {k: mock.model_dump() for k, mock in mocked.items()}
+        builder.mock_nodes(_MOCKS.validate_python(_addressed(answers, server.url)))
         builder.conversation_vars(app.conversation).client(self.client, task_queue=queue)
         async with build_worker(self.client, group, queue=queue):
             handle = await builder.run()
             status = await handle.wait()
-            return Ran(status, tuple([event async for event in handle.events()]))
+            events = tuple([event async for event in handle.events()])
+            return Ran(status, events, handle.execution_id)
 
 
-def _addressed(mock: MockNode, url: str) -> MockNode:
-    return MockNode.model_validate_json(mock.model_dump_json().replace(SERVER, url))
+def _addressed(values: Mapping[str, Any], url: str) -> dict[str, Any]:
+    return json.loads(json.dumps(values).replace(SERVER, url))

@@ -18,6 +18,11 @@ def faults(events: Iterable[GraphEngineEvent]) -> list[str]:
     return [*_lives(log), *_places(log), *_repeats(log), *_times(log)]
 
 
+def streamed(events: Iterable[GraphEngineEvent]) -> str:
+    """All text that came in pieces."""
+    return "".join(e.data["chunk"] for e in events if e.type == "node_run_stream_chunk")
+
+
 def _lives(log: tuple[GraphEngineEvent, ...]) -> Iterable[str]:
     """Every node that started ends once, after it started."""
     started: Counter[str] = Counter()

@@ -18,6 +18,8 @@ from xworkflow.domain.facts import (
     HandlerFinished,
     NodeFailed,
     NodeSucceeded,
+    PauseLifted,
+    PauseRequested,
     Resumed,
     RunStarted,
     TimerFired,
@@ -378,6 +380,15 @@ def test_an_interval_is_waited_for_and_then_the_next_attempt_starts() -> None:
     assert run.started == []
     assert run.fire("a", at=150).started == ["a"]
     assert run.ok("a", at=160).result.status == "completed"
+
+
+def test_the_next_attempt_of_a_paused_run_waits_for_its_end_and_never_for_no_time() -> None:
+    """A timer of no length is none on Temporal, and a reader of the history counts timers."""
+    run = Run("start>a", retries={"a": RetryConfig(max_retries=1)}).begin()
+    run.feed(PauseRequested(20)).fail("a", retryable=True)
+    assert run.timers == [("a", 1)]
+    assert run.fire("a").started == []
+    assert run.feed(PauseLifted(22)).started == ["a"]
 
 
 def test_a_server_may_name_the_wait() -> None:

@@ -224,7 +224,7 @@ def test_a_response_behind_a_failure_branch_waits_for_the_end() -> None:
     composer = run.composer()
     run.composed(composer)
     assert composer.delta("llm", "text", "half") == []
-    assert text_of(run.fails("llm").composed()) == "no network_error"
+    assert text_of(run.fails("llm").composed()) == "no InvokeConnectionError"
     assert text_of(Played(dify(nodes, *drawn)).begin().ends("llm", "a").composed()) == "ok a"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from temporalio.client import Client, WorkflowHistory
@@ -19,6 +20,7 @@ from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
 from xworkflow.data_converter import DATA_CONVERTER
+from xworkflow.domain.events import UNNUMBERED
 from xworkflow.embedded.server import start_server
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockServer
@@ -54,7 +56,8 @@ async def _run(
     name: str, shape: Shape, client: Client, group: RuntimeGroup, url: str
 ) -> WorkflowHandle:
     context = WorkflowContext.new(group)
-    context.execution_id = f"golden-{name}"
+    golden = f"golden-{name}"
+    context.execution_id = golden if shape.fork_from is None else f"{golden}-origin"
     builder = WorkflowRunner.builder(shape.draw(url)).context(context)
     builder.user_inputs(shape.inputs(url)).mock_nodes(shape.mocks).options(**shape.options)
     handle = await builder.client(client, task_queue=QUEUE).run()
@@ -63,6 +66,9 @@ async def _run(
             if event.type == "node_run_started" and event.data["node_id"] == shape.stop_at:
                 await handle.cancel()
     await handle.wait()
+    if shape.fork_from is not None:
+        handle = await handle.fork(from_node=shape.fork_from, execution_id=golden)
+        await handle.wait()
     return handle
 
 
@@ -76,7 +82,12 @@ async def _write(name: str, handle: WorkflowHandle, client: Client) -> None:
         data = json.loads(fetched.to_json())
         (FOLDER / f"{name}{suffix}.json").write_text(json.dumps(data, indent=1) + "\n")
         run_id, number = _next_run(fetched), number + 1
-    events = [event.to_json() async for event in handle.events(follow=False)]
+    # a cursor and pieces of streams are the reader's own affair
+    events = [
+        replace(event, cursor="").to_json()
+        async for event in handle.events(follow=False)
+        if event.type not in UNNUMBERED
+    ]
     (FOLDER / f"{name}.events.json").write_text(json.dumps(events, indent=1) + "\n")
 
 

@@ -59,6 +59,8 @@ class Shape:
     group_id: str | None = None
     stop_at: str | None = None
     """The node whose start is waited for, before the run is stopped."""
+    fork_from: str | None = None
+    """The node that a fork of the run begins with; then the history is the fork's."""
 
 
 def _fails(url: str, id_: str = "call", **parts: Any) -> Any:
@@ -185,6 +187,17 @@ SHAPES: dict[str, Shape] = {
             "c1 > join",
             "join > end",
         )
+    ),
+    "fork": Shape(
+        lambda url: chain(
+            "forked",
+            start("n"),
+            http("call1", f"{url}/ok"),
+            code("c1"),
+            http("call2", f"{url}/ok"),
+            end(out="call2.body", n="c1.n", first="call1.body"),
+        ),
+        fork_from="c1",
     ),
     "dify_export": Shape(
         lambda _: load(ORDERS.read_bytes(), "yaml"),

@@ -53,7 +53,7 @@ class RecordingDriver(Driver):
         self.facts.append(fact)
         return super().feed(fact)
 
-    def _run_inline(self, start: Command) -> Fact:
+    def _run_inline(self, start: StartNode) -> Fact:
         fact = super()._run_inline(start)
         self.facts.append(fact)
         return fact
@@ -171,6 +171,8 @@ class InMemoryShell:
                 self.drained = True
             case Emit() | CancelHandler():
                 pass  # the handler answers at once
+            case _:
+                raise AssertionError(effect)  # a scripted graph has no sub-graphs
 
     def now(self) -> int:
         """Time moves on by chance, and at times it stands."""

@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from tests.runtime_group.conftest import Reply, Seen, Server
-from xworkflow.errors import InfrastructureError
+from xworkflow.errors import CredentialError, CredentialNotFoundError, InfrastructureError
 from xworkflow.runtime_group.credentials import (
     CachedCredentials,
     ChainedCredentials,
-    CredentialError,
-    CredentialNotFoundError,
     EnvironmentCredentials,
     FileCredentials,
 )

@@ -18,7 +18,7 @@ from xworkflow.providers import FakeTimeProvider, RealTimeProvider
 from xworkflow.runtime_group import LlmProviderRegistry, ResourceGroup, RuntimeGroup
 from xworkflow.runtime_group.group import default_group
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool, PythonTier2
 from xworkflow.store import SqlStreamStore
 
 TENANT = ResourceGroup(
@@ -97,6 +97,15 @@ def test_a_setter_of_the_builder_sets_its_part_and_returns_the_builder(part: str
     builder = RuntimeGroup.builder()
     assert getattr(builder, part)(SIMPLE_PARTS[part]) is builder
     assert getattr(builder.build(), part) is SIMPLE_PARTS[part]
+
+
+def test_the_second_tier_of_python_is_a_choice_of_the_group(tmp_path: Path) -> None:
+    chosen = RuntimeGroup.builder().python_tier2(tmp_path).build().sandbox_pool
+    assert isinstance(chosen, DefaultSandboxPool)
+    assert chosen.python_tier2 == PythonTier2(packages=tmp_path)
+    default = RuntimeGroup.default().sandbox_pool
+    assert isinstance(default, DefaultSandboxPool)
+    assert default.python_tier2 is None
 
 
 def test_the_builder_starts_from_the_default_group() -> None:

@@ -76,6 +76,62 @@ def choice(id_: str, of: str, equals: str, case: str = "yes") -> NodeSpec:
     return node(id_, "if-else", cases=cases)
 
 
+def body(*nodes: NodeSpec, drawn: Sequence[str] = ()) -> dict[str, Any]:
+    """A body as a file has it: nodes one after another, or as the edges say."""
+    lines = edges(*drawn) if drawn else chained(nodes)
+    graph = SubGraph(nodes=tuple(nodes), edges=lines)
+    return graph.model_dump(mode="json", exclude_defaults=True)
+
+
+def begin(id_: str) -> NodeSpec:
+    """The start node of a body."""
+    return node(id_, "start", variables=[])
+
+
+def finish(id_: str, **outputs: str) -> NodeSpec:
+    """The end node of a body."""
+    return node(id_, "end", outputs=[_bound(name, of) for name, of in outputs.items()])
+
+
+def iteration(id_: str, of: str, inner: dict[str, Any], **parts: Any) -> NodeSpec:
+    """An iteration that outputs ``out``."""
+    source = of.split(".")
+    data: dict[str, Any] = {"sub_graph": inner, "output_variable": "out", **parts}
+    return node(id_, "iteration", input_selector=source, **data)
+
+
+def loop(id_: str, below: int, inner: dict[str, Any], **parts: Any) -> NodeSpec:
+    """A loop that outputs ``out``, and goes on while its variable ``n`` is below a number."""
+    condition = {
+        "variable_selector": ["loop", "n"],
+        "comparison_operator": "less_than",
+        "value": below,
+    }
+    data: dict[str, Any] = {"initial_vars": {"n": 0}, "max_iterations": 100, **parts}
+    return node(id_, "loop", condition=condition, sub_graph=inner, output_variable="out", **data)
+
+
+def listed(id_: str, operation: str, of: str, inner: dict[str, Any], **parts: Any) -> NodeSpec:
+    """A list operator with a body, that outputs ``out``."""
+    data: dict[str, Any] = {"sub_graph": inner, "output_variable": "out", **parts}
+    return node(id_, "list-operator", operation=operation, input_selector=of.split("."), **data)
+
+
+def form(id_: str, *fields: str, **parts: Any) -> NodeSpec:
+    """A question to a person; each field is a required text."""
+    drawn = [{"variable": name, "field_type": "text", "required": True} for name in fields]
+    return node(id_, "human-input", form_fields=drawn, **parts)
+
+
+def approval(id_: str, **parts: Any) -> NodeSpec:
+    return node(id_, "human-input", resume_mode="approval", **parts)
+
+
+def gather(id_: str, join: dict[str, Any], *of: str, **parts: Any) -> NodeSpec:
+    variables = [selector.split(".") for selector in of]
+    return node(id_, "gather", variables=variables, join_mode=join, **parts)
+
+
 def first_of(id_: str, *of: str) -> NodeSpec:
     return node(id_, "variable-aggregator", variables=[selector.split(".") for selector in of])
 

@@ -1,8 +1,9 @@
 """Records the events that ``GraphWorkflow`` emits itself, to hold a reader's against them.
 
 Works with unsandboxed workers of this process alone. A replay emits again: one that emits something
-else under the same number is caught here. (A workflow task that did not complete may be carried out
-again at another time, and then its first events never were.)
+else under the same number is caught here. (A workflow task that did not complete is carried out
+again, at another time and perhaps with a stop that came meanwhile, and then its first events never
+were: what was emitted last counts.)
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Recording:
         default_factory=lambda: defaultdict[str, dict[int, GraphEngineEvent]](dict)
     )
     replayed: int = 0
+    last: dict[str, int] = field(default_factory=dict[str, int])
+    """The number of the event that was emitted last, by workflow id."""
 
     def note(self, workflow_id: str, event: GraphEngineEvent, *, replays: bool) -> None:
         if replays:
@@ -35,10 +38,11 @@ class Recording:
             known = self.emitted[workflow_id][event.seq]
             assert known == event, "a replay emits other events than the run did"
         self.emitted[workflow_id][event.seq] = event
+        self.last[workflow_id] = event.seq
 
     def of(self, execution_id: str) -> list[GraphEngineEvent]:
         found = self.emitted[execution_id]
-        return [found[seq] for seq in sorted(found)]
+        return [found[seq] for seq in sorted(found) if seq <= self.last[execution_id]]
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from py_mini_racer import (
 
 from .serving import failure, serve
 
-_PARTS = ("encoding", "digests", "random", "aes_gcm", "datetime", "console", "timers", "entry")
+_PARTS = ("encoding", "console", "timers", "entry")
+_LATE_PARTS = ("digests", "random", "aes_gcm", "datetime", "late")
 _ENTROPY_BYTES = 32
 _ENTROPY = "/dev/urandom"  # V8 opens it for each isolate
 _OOM_POLL_SECS = 0.05
@@ -28,8 +29,14 @@ _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
 
 def _read_builtins() -> str:
+    """All built-ins; those that few scripts use as a text, which ``entry.js`` reads when needed."""
+    late = json.dumps('"use strict";\n' + _read(_LATE_PARTS))
+    return f"const LATE_SOURCE = {late};\n{_read(_PARTS)}"
+
+
+def _read(parts: tuple[str, ...]) -> str:
     folder = Path(__file__).parent / "builtins"
-    return "\n".join((folder / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)
+    return "\n".join((folder / f"{part}.js").read_text(encoding="utf-8") for part in parts)
 
 
 class JavaScript:

@@ -20,10 +20,12 @@ from pydantic_monty import (
     MontySyntaxError,
 )
 
+from .host_modules import host_modules
 from .python_values import NotJsonError, Printed, as_json
 from .serving import failure, reply, serve
 
 _RECURSION_LIMIT = 1000
+_HOST_CALLS = 1_000_000  # the clock is the limit
 _TEXT_LIMIT = 2000
 _CALL = "main(**_inputs)"
 _TIMEOUT = failure("sandbox_timeout", "Execution timeout")
@@ -47,6 +49,7 @@ class Python:
 
     def __init__(self) -> None:
         self._broken = False
+        self._modules = host_modules()
         # the worker's clock is the one that ends a stuck interpreter: it kills the process group
         self._pool = Monty(
             binary_path=self.executes[0],
@@ -98,7 +101,9 @@ class Python:
                 "max_total_sleep_secs": seconds,
                 "max_memory": request["memory_bytes"],
                 "max_recursion_depth": _RECURSION_LIMIT,
+                "max_suspensions": _HOST_CALLS,
             },
+            external_modules=self._modules,
         )
 
 

@@ -108,8 +108,8 @@ def json_of(text: str | bytes) -> JsonValue:
 
     try:
         value = json.loads(text, parse_constant=refuse)
-    except RecursionError as error:
-        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
     json.dumps(value, ensure_ascii=False).encode()
     return value
 

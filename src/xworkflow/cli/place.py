@@ -74,12 +74,12 @@ class Place:
 
 
 @contextlib.asynccontextmanager
-async def worker_at(address: str) -> AsyncGenerator[None]:
+async def worker_at(address: str, *, stream_store: str | None = None) -> AsyncGenerator[None]:
     """A worker of the default group as a child process; what it prints goes to ``worker.log``."""
     from xworkflow.embedded.data_dir import default_data_dir
     from xworkflow.embedded.worker_process import start_worker, worker_command
 
-    command = worker_command(address, task_queue(None))
+    command = worker_command(address, task_queue(None), stream_store=stream_store)
     async with contextlib.AsyncExitStack() as stack:
         with working("starting a worker"):
             log = default_data_dir() / "worker.log"

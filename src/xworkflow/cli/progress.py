@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from xworkflow.cli.printing import errors, plain, plain_line
+from xworkflow.cli.printing import errors, plain, plain_line, print_piece
 from xworkflow.cli.questions import print_question
-from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.domain.events import UNNUMBERED, GraphEngineEvent
 from xworkflow.domain.wire import Waiting
 
 SHOWN_ITEMS: Final = 3
@@ -18,14 +18,24 @@ _NODES: Final = frozenset({"node_run_started", "node_run_succeeded"})
 
 class Progress:
     """Prints on stderr what happens: ``▶`` started, ``✓`` done, ``↻`` again, ``✗`` failed, ``?``
-    asks, ``‖`` stands still. What happens inside of a container stands further in."""
+    asks, ``‖`` stands still. What happens inside of a container stands further in.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    With ``live`` also the text of answers on stdout, as it comes.
+    """
+
+    def __init__(self, *, quiet: bool = False, live: bool = False) -> None:
         self._console = None if quiet else errors()
+        self._live = live
         self._started: dict[str, tuple[str, int]] = {}
+        self._text: list[str] = []
+        self._in_line = False
 
     def show(self, event: GraphEngineEvent, *, past: bool = False) -> None:
         """Print the line of an event; of one of the ``past`` only take note."""
+        if event.type in UNNUMBERED:
+            if not past:
+                self._show_text(event)
+            return
         if self._console is None:
             return
         path: list[tuple[str, int]] = event.data.get("path", [])
@@ -33,6 +43,7 @@ class Progress:
             return
         line = self._line(event) or _run_line(event)
         if line is not None and not past:
+            self._end_line()
             inside = f"{'  ' * len(path)}[dim]#{path[-1][1]}[/] " if path else ""
             self._console.print(f"{inside}{line}")
 
@@ -44,6 +55,28 @@ class Progress:
             if self._console is not None and question.token not in shown:
                 print_question(question, execution_id, where)
             shown.add(question.token)
+
+    def end_text(self) -> str:
+        """What was printed of answers, all together; ends its line."""
+        self._end_line()
+        return "".join(self._text)
+
+    def _show_text(self, event: GraphEngineEvent) -> None:
+        if not self._live:
+            return
+        if event.type == "node_run_stream_replaced":
+            self._end_line()
+            self._text.clear()
+            return
+        piece = event.data["chunk"]
+        self._text.append(piece)
+        print_piece(piece)
+        self._in_line = (bool(piece) and not piece.endswith("\n")) or (self._in_line and not piece)
+
+    def _end_line(self) -> None:
+        if self._in_line:
+            print_piece("\n")
+            self._in_line = False
 
     def _line(self, event: GraphEngineEvent) -> str | None:
         data = event.data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +42,7 @@ are empty) when there was no server.
 **Examples**
 
     xworkflow run app.yml --input name=Ada --input count=3
-    xworkflow run chat.yml --query "What is Temporal?"
+    xworkflow run chat.yml --query "What is Temporal?" --live
     xworkflow run app.yml --inputs inputs.json --json
     xworkflow run app.yml --address localhost:7233 --id order-4711
     xworkflow run approval.yml --no-wait
@@ -57,6 +58,8 @@ class Order:
     query: str | None
     execution_id: str
     may_join: bool
+    live: bool = False
+    """Whether answers are printed while they come."""
     debug: DebugConfig | None = None
 
 
@@ -77,6 +80,12 @@ def register(app: typer.Typer) -> None:
             typer.Option("--id", metavar="ID", help="The run's id; the same id is the same run."),
         ] = None,
         quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+        live: Annotated[
+            bool | None,
+            typer.Option(
+                "--live/--no-live", help="Print answers while they come (a terminal's default)."
+            ),
+        ] = None,
         stay: StayOption = None,
     ) -> int:
         from xworkflow.cli.files import read_inputs, read_valid
@@ -88,7 +97,15 @@ def register(app: typer.Typer) -> None:
         with told(ours, as_json=as_json):
             schema = read_valid(file)
             given = read_inputs(schema, file, inputs or (), inputs_file)
-            order = Order(schema, given, query, ours, may_join=execution_id is not None)
+            shown = sys.stdout.isatty() if live is None else live
+            order = Order(
+                schema,
+                given,
+                query,
+                ours,
+                may_join=execution_id is not None,
+                live=shown and not as_json,
+            )
             return run_async(run(order, address, as_json=as_json, quiet=quiet, stay=stay))
 
 
@@ -97,14 +114,14 @@ async def run(
 ) -> int:
     """Start or join, watch and print one run; returns the exit code."""
     from xworkflow.cli.place import server_place
-    from xworkflow.cli.starting import joined, started
+    from xworkflow.cli.starting import joined, live_streams, started
     from xworkflow.cli.watch import watch
 
     async with server_place(address) as place:
         there = await place.find(order.execution_id) if order.may_join else None
         beginning = started(order, place, quiet=quiet) if there is None else joined(there, place)
-        async with beginning as handle:
-            watched = await watch(handle, place, quiet=quiet, stay=stay)
+        async with beginning as handle, live_streams(order.live) as streams:
+            watched = await watch(handle, place, quiet=quiet, stay=stay, streams=streams)
             if as_json:
                 print_json(watched.to_json(), flush=True)
             else:

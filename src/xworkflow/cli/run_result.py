@@ -43,6 +43,8 @@ class Watched:
     url: str | None
     status: ExecutionStatus | None = None
     result: RunResult | None = None
+    printed: str = ""
+    """What was printed of the outputs while they came."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -82,7 +84,7 @@ class Watched:
     def print(self) -> None:
         """The outputs on stdout, the rest on stderr."""
         word, outputs, error = _parts(self.status)
-        if outputs is not None:
+        if outputs is not None and list(outputs.values()) != [self.printed]:
             _print_outputs(outputs)
         stopped = isinstance(self.status, Stopped)
         if error is not None and not stopped:

@@ -16,7 +16,7 @@ from xworkflow.client.standing import Standing
 from xworkflow.client.status import Paused, WaitingForInput
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.plan import PlanNode
-from xworkflow.domain.state import NodePhase
+from xworkflow.domain.state import NodePhase, load_state
 
 SHOWN_ITEMS: Final = 3
 """So many items of a node are shown whole, those that did not succeed first."""
@@ -29,6 +29,7 @@ MARKS: Final = {
     "failed": "[red]✗[/]",
     "stopped": "[yellow]■[/]",
     "skipped": "[dim]–[/]",
+    "reused": "[green]↷[/]",
     "pending": "[dim]·[/]",
 }
 
@@ -156,7 +157,9 @@ class RunView:
             self.feed = feed
         for event in new:
             node_id = event.data.get("node_id")
-            if node_id is not None:
+            if event.type == "checkpoint_resumed":
+                self._add_reused(feed)
+            elif node_id is not None:
                 self._row_of(feed, node_id, event).take(event)
 
     def complete(self) -> None:
@@ -170,6 +173,17 @@ class RunView:
                 row.state = "skipped"
             elif feed.closed is not None:
                 row.stop()
+
+    def _add_reused(self, feed: HistoryFeed) -> None:
+        """The nodes whose results a fork brought along."""
+        run = feed.run_input
+        if feed.driver is None or run is None or run.state is None:
+            return
+        began = load_state(run.state)
+        for node in feed.driver.plan.nodes:
+            if began.nodes[node.index] == NodePhase.TAKEN:
+                self.rows[node.id] = _fresh(node)
+                self.rows[node.id].state = "reused"
 
     def _row_of(self, feed: HistoryFeed, node_id: str, event: GraphEngineEvent) -> NodeRow:
         rows = self.rows

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xworkflow.cli import runs_commands, runs_list, runs_people
+from xworkflow.cli import fork, runs_commands, runs_list, runs_people
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.input_options import Address, AsJson, RunId
@@ -64,6 +64,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         return run_async(events(execution_id, address, after=after, follow=follow))
 
+    fork.register(runs)
     runs_commands.register(runs)
     runs_people.register(runs)
     app.add_typer(runs, name="runs")

@@ -11,6 +11,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Literal
 
 from xworkflow.cli.place import Place
@@ -23,6 +24,7 @@ from xworkflow.client.standing import Standing
 from xworkflow.client.status import ExecutionStatus, Paused, WaitingForInput
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.wire import task_queue
+from xworkflow.ports import StreamStore
 
 SECOND_CTRL_C_SECS = 2.0
 
@@ -30,13 +32,14 @@ IDLE_SECS = 10.0
 """So long a run may wait for a worker without a word: a dead worker looks alive for minutes."""
 
 
-async def watch(
+async def watch(  # noqa: PLR0913 - what it shows, and until when
     handle: WorkflowHandle,
     place: Place,
     *,
     quiet: bool,
     stay: bool | None = None,
     past: Standing | None = None,
+    streams: StreamStore | None = None,
 ) -> Watched:
     """Show the run's progress to its end, or until the user leaves it.
 
@@ -50,8 +53,9 @@ async def watch(
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
     hint = loop.call_later(IDLE_SECS, _print_idle)
     leaves = () if stays else (WaitingForInput, Paused)
-    follower = Follower(handle, place, Progress(quiet=quiet), leaves=leaves, past=past)
-    watching = asyncio.create_task(_to_the_end(handle, follower, hint))
+    progress = Progress(quiet=quiet, live=streams is not None)
+    follower = Follower(handle, place, progress, leaves=leaves, past=past)
+    watching = asyncio.create_task(_to_the_end(handle, follower, hint, streams))
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -145,15 +149,24 @@ class Follower:
             return True
         return False
 
+    def end_text(self) -> None:
+        """The last line of an answer that was printed while it came is over."""
+        self.watched.printed = self._progress.end_text()
+
 
 async def _to_the_end(
-    handle: WorkflowHandle, follower: Follower, hint: asyncio.TimerHandle
+    handle: WorkflowHandle,
+    follower: Follower,
+    hint: asyncio.TimerHandle,
+    streams: StreamStore | None,
 ) -> Watched:
-    async for feed, new in handle.read(follow=True):
-        if new:
-            hint.cancel()
-        if await follower.take(feed, new):
-            return follower.watched
+    async with aclosing(handle.read(follow=True, live=streams)) as batches:
+        async for feed, new in batches:
+            if new:
+                hint.cancel()
+            if await follower.take(feed, new):
+                return follower.watched
+    follower.end_text()
     follower.watched.status = await handle.wait()
     return follower.watched
 

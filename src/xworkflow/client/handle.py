@@ -20,9 +20,11 @@ from temporalio.client import WorkflowHandle as TemporalHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from xworkflow.client.forking import ForkOrder, Origin, origin_of, plan_fork
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.run_log import RunLog
 from xworkflow.client.standing import Standing, read_standing
+from xworkflow.client.starting import start_run
 from xworkflow.client.status import (
     ExecutionStatus,
     Failed,
@@ -36,6 +38,8 @@ from xworkflow.domain.debugging import DebugCommand
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.outcome import RunResult
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import (
     ABORT_SIGNAL,
@@ -253,6 +257,36 @@ class WorkflowHandle:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise _unreachable(error, self.execution_id) from None
+
+    async def fork(  # noqa: PLR0913 - the choices of a fork, each independent
+        self,
+        *,
+        from_node: str | None = None,
+        set: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the word of the command
+        schema: WorkflowSchema | None = None,
+        config: EngineConfig | None = None,
+        force: bool = False,
+        execution_id: str | None = None,
+    ) -> WorkflowHandle:
+        """Start a new run that reuses the results of this one, and runs ``from_node`` and all that
+        stands behind it again; without a node, all that has not finished.
+
+        ``set`` writes variables, keyed ``node.variable``; ``schema`` goes on with a changed file.
+        This run is not touched, and may be over or not. Raises ValidationFailed with all the
+        reasons why it cannot be done; ``force`` lets those pass that only make it unsafe.
+        """
+        order = ForkOrder(from_node, set or {}, schema, config, force, execution_id=execution_id)
+        plan = plan_fork(await self.origin(), order)
+        started = await start_run(self._client, plan.run, plan.execution_id, plan.task_queue)
+        return WorkflowHandle(self._client, plan.execution_id, started=started)
+
+    async def origin(self) -> Origin:
+        """What this run has done so far, as a fork needs it; from the histories alone."""
+        try:
+            run_id = self.first_run_id or await self._find_first_run()
+            return await origin_of(self._client, self.execution_id, run_id)
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
 
     def _temporal(self) -> TemporalHandle[Any, RunResult]:
         if self._started is not None:

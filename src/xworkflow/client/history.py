@@ -37,7 +37,6 @@ from xworkflow.domain.facts import (
     Debugged,
     DrainRequested,
     Fact,
-    Forked,
     HandlerFinished,
     PauseLifted,
     PauseRequested,
@@ -73,7 +72,7 @@ from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import CompileError, body_schema
 from xworkflow.engine.composing import Composer
 from xworkflow.engine.driver import Driver, fact_of
-from xworkflow.engine.start import carrier_of, compiled_of
+from xworkflow.engine.start import begin, carrier_of, compiled_of
 
 T = TypeVar("T")
 
@@ -227,12 +226,10 @@ class HistoryFeed:
 
     def _begin(self, carrier: Carrier, run: RunInput) -> None:
         at = self._started_at
-        if run.state is not None and run.fork is not None:
-            self._note(carrier.tell(Forked(run.fork.execution_id, run.fork.node_id, at)))
-        elif run.state is not None:
+        if run.state is not None and run.fork is None:
             self._note(carrier.tell(Resumed(at)))
         elif run.group_id is None or run.policy is not None or run.pool is not None:
-            self._note(carrier.begin(at))
+            self._note(begin(carrier, run, at))
 
     def _drain_if_long(self) -> None:
         carrier, run = self._carrier(), self.run_input
@@ -313,7 +310,8 @@ class HistoryFeed:
                 driver.apply_policy(report.admission.policy)
             if not report.admission.granted:
                 return
-            self._note(self._carrier().begin(self._started_at))
+            if self.run_input is not None:
+                self._note(begin(self._carrier(), self.run_input, self._started_at))
         for done in report.finished:
             self._note(self._feed(done.lane, fact_of(done.node, done.attempt, done.report)))
 

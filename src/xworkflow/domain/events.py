@@ -231,7 +231,7 @@ def workflow_safe_stopped(interrupted: list[str]) -> Content:
     return "workflow_safe_stopped", {"interrupted_nodes": interrupted, "checkpoint_saved": True}
 
 
-def checkpoint_resumed(node_id: str, origin: str) -> Content:
+def checkpoint_resumed(node_id: str | None, origin: str) -> Content:
     return "checkpoint_resumed", {"node_id": node_id, "forked_from": origin}
 
 

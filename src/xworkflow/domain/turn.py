@@ -22,6 +22,7 @@ from xworkflow.domain.commands import (
     StartNode,
     StartTimer,
 )
+from xworkflow.domain.dify_error_types import dify_error_type
 from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.outcome import ErrorType, RunFailure, RunResult, RunStatus
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
@@ -281,13 +282,15 @@ class Turn:
         if not again.waiting:
             self.commands.append(StartNode(node.index, again.attempt, again.execution_id))
         elif not holds:
-            self.commands.append(StartTimer(node.index, again.attempt, wait))
+            self.commands.append(StartTimer(node.index, again.attempt, max(1, wait)))
 
     def tolerate(self, node: PlanNode, run: Running, failure: NodeFailure) -> None:
         """The error strategy makes an exception of the failure (6.2). Dify's two extra outputs are
         added in both dialects; no case of the catalogue forbids it."""
         strategy = node.error_strategy
-        outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": failure.code}
+        is_dify = self.plan.dialect == "dify"
+        error_type = dify_error_type(node.type, failure) if is_dify else failure.code
+        outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": error_type}
         if strategy.type == "default-value":
             default = strategy.default_value
             outputs |= in_one_piece(default) if node.streaming else default
@@ -369,6 +372,11 @@ class Turn:
             for edge in reversed(node.out_edges):
                 self.edges[edge] = _EDGE_SKIPPED
                 pending.append(self.plan.targets[edge])
+
+    def enqueue_root(self) -> None:
+        """Make the first node ready; a fork brings along what is ready."""
+        if self.nodes[self.plan.root] == _PENDING:
+            self.enqueue(self.plan.root, -1)
 
     def enqueue(self, index: int, predecessor: int) -> None:
         self.nodes[index] = _QUEUED

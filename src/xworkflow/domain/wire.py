@@ -164,10 +164,12 @@ class ChunkTask(_Wire):
 
 
 class ForkOrigin(_Wire):
-    """Where a forked run comes from: the other run, and the node that it begins again with."""
+    """Where a forked run comes from: the other run, and the node that it begins again with (none
+    where everything unfinished does)."""
 
     execution_id: str
     node_id: str
+    warnings: tuple[str, ...] = ()
 
 
 class Waiting(_Wire):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from xworkflow.domain.commands import StartNode
+from xworkflow.domain.commands import CancelChunk, CancelNode, StartChunk, StartNode
 from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.facts import Fact, RunStarted
 from xworkflow.domain.forms import HumanAnswer
@@ -34,6 +34,26 @@ class FinishChunk:
 
 LaneEffect: TypeAlias = tuple[int, Effect | FinishChunk]
 """An effect, with the lane that it belongs to."""
+
+
+def settled(effects: list[LaneEffect]) -> list[LaneEffect]:
+    """Without what was started and stopped again before anybody could carry it out: the lane that
+    it belongs to may have ended with it."""
+    started: dict[tuple[int, ...], int] = {}
+    undone: set[int] = set()
+    for place, (lane, effect) in enumerate(effects):
+        match effect:
+            case StartNode(node, attempt):
+                started[lane, node, attempt] = place
+            case StartChunk(node, attempt, start=start):
+                started[lane, node, attempt, start] = place
+            case CancelNode(node, attempt) if (lane, node, attempt) in started:
+                undone |= {place, started.pop((lane, node, attempt))}
+            case CancelChunk(node, attempt, start) if (lane, node, attempt, start) in started:
+                undone |= {place, started.pop((lane, node, attempt, start))}
+            case _:
+                pass
+    return [e for place, e in enumerate(effects) if place not in undone] if undone else effects
 
 
 class Carrier(ABC):
@@ -124,7 +144,7 @@ class SingleRun(Carrier):
     def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
         effects = self.driver.feed(fact)
         self.events = self.driver.state.events
-        return [(lane, effect) for effect in effects]
+        return settled([(lane, effect) for effect in effects])
 
     def tell(self, fact: Fact) -> list[LaneEffect]:
         return self.feed(0, fact)

@@ -40,7 +40,7 @@ from xworkflow.domain.state import RunState, dump_state, initial_state, load_sta
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
-from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
+from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect, settled
 from xworkflow.engine.compile import Compiled
 from xworkflow.engine.composing import Composer
 from xworkflow.engine.driver import Driver, Effect
@@ -99,24 +99,24 @@ class ChunkRun(Carrier):
 
     def begin(self, at: int) -> list[LaneEffect]:
         self._now = at
-        return list(self._start_more())
+        return settled(list(self._start_more()))
 
     def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
         driver = self.lanes.get(lane)
         if driver is None or self._over:
             return []
-        return list(self._take(lane, driver, driver.feed(fact)))
+        return settled(list(self._take(lane, driver, driver.feed(fact))))
 
     def tell(self, fact: Fact) -> list[LaneEffect]:
         effects: list[LaneEffect] = []
         self._note(fact)
         for lane, driver in list(self.lanes.items()):
             if not self._over:
-                effects += self._take(lane, driver, driver.feed(fact))
+                effects += self._take(lane, driver, driver.feed(fact), more=False)
         if isinstance(fact, AbortRequested) and not self._over:
             effects += self._finish(error=f"Workflow aborted: {fact.reason or 'cancelled'}")
         effects += self._start_more()
-        return effects
+        return settled(effects)
 
     def _note(self, fact: Fact) -> None:
         match fact:
@@ -251,11 +251,11 @@ class ChunkRun(Carrier):
 
     def _item_failed(self, lane: int, error: str) -> Iterator[LaneEffect]:
         repeat = self._task.repeat
+        if self.compiled.plan.dialect == "dify":
+            self._exceptions += 1
         if repeat.folds or repeat.on_failure == "terminate":
             yield from self._finish(error=error)
             return
-        if self.compiled.plan.dialect == "dify":
-            self._exceptions += 1
         self._outcomes[lane] = ItemOutcome(error=error)
 
     def _keep_writes(self, final: VariablePool) -> None:
@@ -266,6 +266,8 @@ class ChunkRun(Carrier):
         for space in (_CONVERSATION, *(step.node_id for step in self._task.path)):
             before = self._pool.namespace(space)
             for name, value in final.namespace(space).items():
+                if (space, name) == LOOP_ENDED:
+                    continue  # a container may be called loop
                 if name not in before or before[name] != value:
                     self._writes[space, name] = value
                     self._pool = self._pool.set((space, name), value)
@@ -360,8 +362,10 @@ class ChunkRun(Carrier):
         by_lane: dict[int, list[StartNode]] = {}
         for lane, start in starts:
             by_lane.setdefault(lane, []).append(start)
+        # the next round, or another item, begins in the region with what these ones leave
+        whole = self._task.repeat.folds or self.compiled.plan.dialect == "dify"
         lanes = {
-            str(lane): dump_state(self.lanes[lane].region_state(asked))
+            str(lane): dump_state(self.lanes[lane].region_state(asked, whole_pool=whole))
             for lane, asked in by_lane.items()
         }
         others = {
@@ -387,6 +391,7 @@ class ChunkRun(Carrier):
             "now": self._now,
             "events": self.events,
             "draining": self._draining,
+            "drained": sorted(self._drained),
             "paused": self._paused,
             "stopping": self._stopping,
         }
@@ -408,6 +413,7 @@ class ChunkRun(Carrier):
         self._now = state["now"]
         self.events = state["events"]
         self._draining = state["draining"]
+        self._drained = set(state["drained"])
         self._paused = state["paused"]
         self._stopping = state["stopping"]
         self.lanes = {

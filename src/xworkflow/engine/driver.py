@@ -97,7 +97,7 @@ class Driver:
                 fact_of_command = self._done_here(command)
                 if fact_of_command is not None:
                     facts.append(fact_of_command)
-                else:
+                elif not self._stops_nothing(command):
                     effects.append(cast("Effect", command))
         return effects
 
@@ -113,6 +113,13 @@ class Driver:
             else:
                 composed.append(Emit(GraphEngineEvent(seq, at, *item)))
         return [*composed, *(c for c in commands if not isinstance(c, Emit))]
+
+    def _stops_nothing(self, command: Command) -> bool:
+        """Whether it stops a node that never left this driver: its fact is on its way."""
+        away = (Placement.LOCAL, Placement.ACTIVITY)
+        return (
+            isinstance(command, CancelNode) and self.plan.nodes[command.node].placement not in away
+        )
 
     def _done_here(self, command: Command) -> Fact | None:
         """The fact that a command leads to here and now; None for one that needs the world."""
@@ -201,11 +208,12 @@ class Driver:
             node_execution_id=start.execution_id,
         )
 
-    def region_state(self, starts: list[StartNode]) -> RunState:
+    def region_state(self, starts: list[StartNode], *, whole_pool: bool = False) -> RunState:
         """The state for a region that starts with these nodes: the pool cut to what it may read."""
+        pool = self.state.pool
         return replace(
             self.state,
-            pool=self.state.pool.project(self._region_reads(starts)),
+            pool=pool if whole_pool else pool.project(self._region_reads(starts)),
             repeats=_NO_REPEATS,  # no chunk ends in a region
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from xworkflow.domain.facts import Forked
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
 from xworkflow.domain.schema import WorkflowSchema
@@ -13,7 +14,7 @@ from xworkflow.domain.state import RunState, initial_state, load_state
 from xworkflow.domain.values import JsonValue, coerce_declared
 from xworkflow.domain.wire import RunInput, Variables
 from xworkflow.engine.cache import plans
-from xworkflow.engine.carrier import Carrier, SingleRun
+from xworkflow.engine.carrier import Carrier, LaneEffect, SingleRun
 from xworkflow.engine.chunk_run import ChunkRun, container_of
 from xworkflow.engine.compile import Compiled, CompileError, CompileOptions
 from xworkflow.engine.composing import Composer
@@ -46,8 +47,16 @@ def carrier_of(
         raise CompileError(f"'{run.chunk.node_type}' repeats no body")
     container: ContainerNode[Any] = node_type
     node = container_of(run.chunk, compiled, container)
-    config = _config(run, compiled.schema)
+    config = config_of(run, compiled.schema)
     return ChunkRun(compiled, run, container, node, config, composers=composers)
+
+
+def begin(carrier: Carrier, run: RunInput, at: int) -> list[LaneEffect]:
+    """Begin a run: from nothing, or where its fork was cut off from another one."""
+    fork = run.fork
+    if fork is None or run.state is None:
+        return carrier.begin(at)
+    return carrier.tell(Forked(fork.execution_id, fork.node_id, at, fork.warnings))
 
 
 def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
@@ -59,7 +68,7 @@ def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
     return initial_state(
         compiled.plan,
         pool=pool,
-        config=_config(run, schema),
+        config=config_of(run, schema),
         id_base=run.id_base or run_id,
         fake_id_prefix=run.options.fake_id_prefix,
         fixed_timestamp=run.options.fixed_timestamp,
@@ -67,7 +76,9 @@ def first_state(run: RunInput, compiled: Compiled, run_id: str) -> RunState:
     )
 
 
-def _config(run: RunInput, schema: WorkflowSchema) -> EngineConfig:
+def config_of(run: RunInput, schema: WorkflowSchema) -> EngineConfig:
+    """The limits that a run is started with: its own, under those of its group as far as they
+    travel."""
     config = run.config or EngineConfig.of_dialect(schema.dialect)
     if run.policy is not None:
         policy = run.policy
@@ -84,7 +95,7 @@ def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:
     }
     for node in schema.nodes:
         if node.type == "start" and node.parent_id is None:
-            spaces[node.id] = _typed_inputs(node.data, variables.user_inputs)
+            spaces[node.id] = typed_inputs(node.data, variables.user_inputs)
     return VariablePool(spaces)
 
 
@@ -114,7 +125,8 @@ def _conversation(schema: WorkflowSchema, given: Mapping[str, JsonValue]) -> Nam
     }
 
 
-def _typed_inputs(data: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> Namespace:
+def typed_inputs(data: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> Namespace:
+    """Inputs as the start node with this data declares them."""
     declared = cast("list[dict[str, Any]]", data.get("variables") or [])
     types = {str(v.get("variable")): str(v.get("type", "string")).strip().lower() for v in declared}
     return {name: coerce_declared(v, types.get(name, "string")) for name, v in given.items()}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xworkflow.domain.repeats import ITEM_INDEX
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.selectors import Selector
 from xworkflow.domain.streams import CHUNKS
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import NodeError, NodeFailure
@@ -19,6 +22,11 @@ class MockedNode(InlineNode[NodeData]):
     def __init__(self, mock: MockNode, *, is_output: bool) -> None:
         self._mock = mock
         self.is_output = is_output
+
+    def hidden_reads(self, node: Node[NodeData]) -> Iterator[Selector]:
+        del node
+        if self._mock.by_index:
+            yield ITEM_INDEX
 
     def streams(self, node: Node[NodeData]) -> bool:
         """A mock may say in which pieces its text came."""

@@ -381,6 +381,21 @@ async def test_more_busy_pools_than_processes_take_turns() -> None:
     await asyncio.gather(*(pool.aclose() for pool in pools))
 
 
+def test_what_a_closed_event_loop_left_makes_room() -> None:
+    budget = ProcessBudget(1)
+    forgotten, other = DefaultSandboxPool(budget=budget), DefaultSandboxPool(budget=budget)
+    asyncio.run(borrow(forgotten, 1))
+
+    async def use_and_close() -> None:
+        await borrow(other, 1)
+        await other.aclose()
+
+    asyncio.run(use_and_close())
+    assert budget.held == 0
+    asyncio.run(borrow(forgotten, 1))
+    asyncio.run(forgotten.aclose())
+
+
 async def test_closing_a_pool_ends_its_waiting_for_a_place() -> None:
     budget = ProcessBudget(1)
     first, second = DefaultSandboxPool(budget=budget), DefaultSandboxPool(budget=budget)

@@ -3,23 +3,32 @@ const ERROR_LIMIT = 2000;
 const parse = JSON.parse;
 const globalEval = eval;
 
-const crypto = {
-  md5: (text) => toHex(digest(DIGESTS.md5, utf8Bytes(textOf(text)))),
-  sha1: (text) => toHex(digest(DIGESTS.sha1, utf8Bytes(textOf(text)))),
-  sha256: (text) => toHex(digest(DIGESTS.sha256, utf8Bytes(textOf(text)))),
-  sha512: (text) => toHex(digest(DIGESTS.sha512, utf8Bytes(textOf(text)))),
-  hmacSha256: (key, text) =>
-    toHex(hmac(DIGESTS.sha256, utf8Bytes(textOf(key)), utf8Bytes(textOf(text)))),
-  hmacSha512: (key, text) =>
-    toHex(hmac(DIGESTS.sha512, utf8Bytes(textOf(key)), utf8Bytes(textOf(text)))),
-  aesEncrypt,
-  aesDecrypt,
+// Most scripts use none of these, and reading them takes longer than all the rest: the first use
+// does it. Their source comes as a text, which needs no parsing before.
+const makeFunction = Function;
+const { now } = Date;
+const GIVEN = { now, textOf, utf8Bytes, utf8Text, toHex, fromHex, toBase64, fromBase64 };
+let lateMemo;
+const late = () =>
+  (lateMemo ??= makeFunction(...GIVEN_NAMES, "HOST_ENTROPY", LATE_SOURCE)(...GIVEN_VALUES, HOST_ENTROPY));
+const GIVEN_NAMES = Object.keys(GIVEN);
+const GIVEN_VALUES = Object.values(GIVEN);
+
+const lateMembers = (group, names) => {
+  const members = {};
+  for (const name of names) members[name] = (...values) => late()[group][name](...values);
+  return members;
 };
 
+const crypto = lateMembers("crypto", [
+  "md5", "sha1", "sha256", "sha512", "hmacSha256", "hmacSha512", "aesEncrypt", "aesDecrypt",
+]);
+const datetime = lateMembers("datetime", ["now", "timestamp", "format", "isoString"]);
+const random = lateMembers("random", ["randomInt", "randomFloat", "randomBytes"]);
+const { uuidv4 } = lateMembers("random", ["uuidv4"]);
+
 const visible = {
-  atob, btoa, clearTimeout, console, crypto, datetime,
-  random: { randomInt, randomFloat, randomBytes },
-  randomBytes, randomFloat, randomInt, setTimeout, uuidv4,
+  atob, btoa, clearTimeout, console, crypto, datetime, random, ...random, setTimeout, uuidv4,
 };
 for (const [name, value] of Object.entries(visible)) globalThis[name] = value;
 for (const name of ["WebAssembly", "SharedArrayBuffer", "Atomics"]) delete globalThis[name];
@@ -108,4 +117,3 @@ const run = (inputs, limit, streams) => {
 
 // Fixed and not enumerable. A script that calls it early only runs its own main early.
 Object.defineProperty(globalThis, "__xworkflow_run", { value: run });
-seedEntropy(HOST_ENTROPY);
