@@ -100,6 +100,10 @@ def _refusal(shell: Shell, command: DebugCommand) -> str | None:
     needs_pause = ("step", "step_over", "continue", "abort", "update_variables")
     if command.action in needs_pause and not debug_report(shell).paused:
         return f"'{command.action}' needs a run that stands at a pause"
-    if command.action.endswith("e_breakpoint") and command.node_id is None:
-        return f"'{command.action}' needs a node_id"
+    if command.action in ("add_breakpoint", "remove_breakpoint"):
+        if command.node_id is None:
+            return f"'{command.action}' needs a node_id"
+        driver = shell.driver
+        if driver is not None and command.node_id not in driver.plan.index_of:
+            return f"the run has no node '{command.node_id}' of its own"
     return None

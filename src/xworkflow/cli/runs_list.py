@@ -28,7 +28,7 @@ attributes of `docs/temporal.md`; the server of this machine has them.
 
     xworkflow runs list
     xworkflow runs list --status running --app orders
-    xworkflow runs list --query 'StartTime > "2026-01-01T00:00:00Z"' --limit 100 --json
+    xworkflow runs list --query 'XworkflowGroup = "tenant-123"' --limit 100 --json
 """
 
 STATUSES: Final = {

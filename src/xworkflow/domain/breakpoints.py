@@ -35,7 +35,8 @@ def next_ready(turn: Turn) -> int | None:
     """
     debug = turn.debug
     assert debug is not None  # noqa: S101 - the caller looked
-    if debug.pause is not None:
+    alone = debug.passed is not None and str(debug.passed) in turn.running
+    if debug.pause is not None or alone:
         return None
     last = len(turn.ready) - 1
     pausing = [i for i in range(last, -1, -1) if _reason(turn, debug, turn.ready[i][0])]
@@ -47,7 +48,6 @@ def next_ready(turn: Turn) -> int | None:
     place = pausing[0]
     index = turn.ready[place][0]
     if debug.passed == index:
-        turn.debug = debug.model_copy(update={"passed": None})
         return place
     _stop(turn, index, "before", _reason(turn, debug, index) or "step")
     return None
