@@ -167,6 +167,10 @@ async def test_nested_graphs_give_what_the_naive_interpreter_gives_and_read_as_t
     assert recording.emitted
 
 
+def _steps(path: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(step) for step in path)
+
+
 def check_order(seen: Seen) -> None:
     """Each workflow's events in their order; those of a sub-graph before what its end led to."""
     for events in by_workflow(seen).values():
@@ -174,14 +178,14 @@ def check_order(seen: Seen) -> None:
     began: set[tuple[Any, ...]] = set()
     for workflow_id, event in seen:
         name = event.data.get("node_id")
-        place = (tuple(map(tuple, event.data.get("path", []))), name)
+        place = (_steps(event.data.get("path", [])), name)
         if event.type in ("iteration_started", "loop_started"):
             began.add(place)
         elif event.type in ("iteration_succeeded", "loop_succeeded"):
             began.remove(place)
         elif "/" in workflow_id and event.type.startswith("node_run"):
             *outer, (container, _) = event.data["path"]
-            assert (tuple(map(tuple, outer)), container) in began, event
+            assert (_steps(outer), container) in began, event
 
 
 @pytest.mark.timeout(120)
