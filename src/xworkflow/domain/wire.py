@@ -7,14 +7,16 @@ payload may hold at most 2 MB; a schema is at most 10 MB of text before it is no
 from __future__ import annotations
 
 import hashlib
+import json
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from xworkflow.domain.commands import StartChunk
 from xworkflow.domain.debugging import DebugConfig, DebugPhase, DebugReason
 from xworkflow.domain.facts import HandlerFinished
+from xworkflow.domain.packing import PACK_ABOVE, packed, unpacked
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
@@ -52,6 +54,10 @@ GROUP_ATTRIBUTE: Final = "XworkflowGroup"
 SCHEMA_HASH_ATTRIBUTE: Final = "XworkflowSchemaHash"
 SEARCH_ATTRIBUTES: Final = (APP_ATTRIBUTE, GROUP_ATTRIBUTE, SCHEMA_HASH_ATTRIBUTE)
 """Search attributes of runs, all of Temporal's type Keyword."""
+
+
+_PACKED: Final = "packed"
+"""The only key of a state that travels packed."""
 
 
 def task_queue(group_id: str | None) -> str:
@@ -216,6 +222,29 @@ class RunInput(_Wire):
     """Of a sub-graph: the workflow id of the run that it belongs to."""
     waiting: tuple[Waiting, ...] = ()
     """Of a continued run: the questions of its sub-graphs."""
+
+    @field_serializer("schema_text", when_used="json")
+    def _packed_text(self, text: str) -> str:
+        return packed(text)
+
+    @field_validator("schema_text", mode="before")
+    @classmethod
+    def _unpacked_text(cls, text: Any) -> Any:  # noqa: ANN401 - what some client sent
+        return unpacked(text) if isinstance(text, str) else text
+
+    @field_serializer("state", when_used="json")
+    def _packed_state(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        if state is None:
+            return None
+        text = json.dumps(state, separators=(",", ":"))
+        return {_PACKED: packed(text)} if len(text) > PACK_ABOVE else state
+
+    @field_validator("state", mode="before")
+    @classmethod
+    def _unpacked_state(cls, state: Any) -> Any:  # noqa: ANN401 - what some client sent
+        if not isinstance(state, dict) or _PACKED not in state:
+            return cast("object", state)
+        return json.loads(unpacked(str(cast("dict[str, object]", state)[_PACKED])))
 
 
 class Admission(_Wire):
