@@ -16,7 +16,7 @@ from tests.cli.command import Command
 from xworkflow.cli import verbs
 from xworkflow.cli.app import app
 
-VERBS = ["new", "run", "compile", "validate", "test", "runs", "worker", "dev", "compile"]
+VERBS = ["new", "run", "debug", "compile", "validate", "test", "runs", "worker", "dev"]
 
 
 def tree() -> Any:
@@ -41,7 +41,7 @@ def examples(help_text: str) -> list[list[str]]:
     """The arguments of each example, up to where its output goes to a file or a program."""
     lines = (line.strip() for line in help_text.splitlines())
     commands = (shlex.split(line) for line in lines if line.startswith("xworkflow "))
-    return [list(takewhile(lambda word: word not in {">", "|"}, c))[1:] for c in commands]
+    return [list(takewhile(lambda word: word not in {"<", ">", "|"}, c))[1:] for c in commands]
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
