@@ -10,13 +10,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    Interceptor,
+    Plugin,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowRunner,
+)
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from xworkflow.activities.execute_node import NodeActivities
+from xworkflow.activities.governor_broker import GovernorBroker
+from xworkflow.activities.governor_worker import ledger_worker
+from xworkflow.activities.run_ends import RunEndsWatch
 from xworkflow.domain.wire import task_queue
 from xworkflow.runtime_group.group import RuntimeGroup
-from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
+from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflow
 
 PASSED_THROUGH = (
     # pure, frozen after import, and the plan cache that all runs share
@@ -63,12 +73,16 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
     ``node_loop`` is the event loop to execute nodes in, when it is not the one that the worker runs
     in.
     """
+    runner = workflow_runner(sandboxed=sandboxed)
+    group, interceptors, plugins = _governed(client, group, runner, node_loop)
     return Worker(
         client,
         task_queue=queue or task_queue(group.group_id),
         workflows=[GraphWorkflow, SubGraphWorkflow],
         activities=NodeActivities(group, node_loop).all(),
-        workflow_runner=workflow_runner(sandboxed=sandboxed),
+        workflow_runner=runner,
+        interceptors=interceptors,
+        plugins=plugins,
         max_cached_workflows=max_cached_workflows,
         # a cancel travels with the answer to a heartbeat; the default throttle makes it wait 12 s
         max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -76,6 +90,35 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
+
+
+def _governed(
+    client: Client,
+    group: RuntimeGroup,
+    runner: WorkflowRunner,
+    node_loop: asyncio.AbstractEventLoop | None,
+) -> tuple[RuntimeGroup, list[Interceptor], list[Plugin]]:
+    """The group with its governor, and what tells that of the runs. Nothing for most groups."""
+    plugins: list[Plugin] = []
+    if group.group_id is None:
+        return group, [], plugins
+    group_id = group.group_id
+    if group.resource_governor is None and group.usage_quota is not None:
+        broker = GovernorBroker(client, group_id, group.usage_quota)
+        group = group.replaced(resource_governor=broker)
+        plugins.append(
+            SimplePlugin(
+                "xworkflow.governor",
+                run_context=lambda: ledger_worker(
+                    client, broker, GovernorWorkflow, runner, node_loop
+                ),
+            )
+        )
+    if group.resource_governor is None:
+        return group, [], plugins
+    loop = node_loop or asyncio.get_running_loop()
+    watch = RunEndsWatch(client, group.resource_governor, group_id, loop)
+    return group, [watch], plugins
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

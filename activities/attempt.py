@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pydantic import ValidationError
 
 from xworkflow.activities.delta_writer import DeltaWriter
+from xworkflow.activities.metering import metered
 from xworkflow.context import WorkflowContext, live_context
 from xworkflow.domain.deltas import StreamKey
 from xworkflow.domain.pool import VariablePool
@@ -41,7 +42,7 @@ async def attempt(group: RuntimeGroup, task: NodeTask, activity_try: int = 1) ->
     ``activity_try`` counts Temporal's retries of it: a stream begins again with each.
     """
     with about(task.execution_id, task.node_id), attempt_span(task) as tell:
-        report = await _attempt(group, task, activity_try)
+        report = await metered(group, task, lambda: _attempt(group, task, activity_try))
         tell(report)
         _log_end(task, report)
     return report

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
+from xworkflow.domain.governing import UsageQuota
 from xworkflow.domain.quota import ResourceQuota, SecurityLevel, SecurityPolicy
 from xworkflow.nodes.executors import NodeExecutorRegistry
 from xworkflow.ports import (
@@ -56,7 +57,8 @@ class RuntimeGroup:
     ``node_placement="activity"`` makes every node but pure control flow a regular activity, so that
     all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
     runs may be; workers on several machines need it shared. Without a ``stream_store`` nobody can
-    read along while a model answers; everything else is the same.
+    read along while a model answers; everything else is the same. A ``usage_quota`` holds for
+    all worker processes of a named group together; the worker brings the governor that counts it.
     """
 
     group_id: str | None = None
@@ -79,6 +81,7 @@ class RuntimeGroup:
     node_placement: NodePlacement = "auto"
     file_directory: Path | None = None
     stream_store: StreamStore | None = None
+    usage_quota: UsageQuota | None = None
 
     @classmethod
     def default(cls) -> RuntimeGroup:
@@ -233,6 +236,10 @@ class RuntimeGroupBuilder:
 
     def file_directory(self, directory: Path) -> Self:
         return self._set(file_directory=directory)
+
+    def usage_quota(self, quota: UsageQuota) -> Self:
+        """Hold the group to a quota over all its worker processes."""
+        return self._set(usage_quota=quota)
 
     def stream_store(self, store: StreamStore) -> Self:
         return self._set(stream_store=store)

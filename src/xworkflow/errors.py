@@ -9,6 +9,7 @@
     │   └── ValidationFailed         carries the whole report of diagnostics
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
+    │   ├── BudgetBusyError          others hold what is left of a budget: ask again
     │   └── SandboxError             code or a template failed inside a sandbox process
     ├── RunError                     the run as a whole
     ├── MisuseError                  the API was used in a way that cannot work; names the remedy
@@ -163,6 +164,13 @@ class SandboxError(NodeError):
 
     def __init__(self, code: SandboxCode, text: str) -> None:
         super().__init__(NodeFailure(code=code, text=text, retryable=code == "sandbox_timeout"))
+
+
+class BudgetBusyError(NodeError):
+    """What is left of a budget is set aside for calls that have not ended: ask again soon."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(NodeFailure(code="resource_limit_exceeded", text=text, retryable=True))
 
 
 class RunError(EngineError):

@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from xworkflow.client.companion import accompany
 from xworkflow.client.connection import configured_address, connect
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.priority import priority_of
 from xworkflow.client.run_input import Choices, make_run_input
 from xworkflow.client.search_attributes import search_attributes
 from xworkflow.client.tracing import traced_start
@@ -195,6 +196,7 @@ class WorkflowRunnerBuilder:
                     # a worker of this very client, if there is one, gets the first task at once
                     request_eager_start=True,
                     static_summary=self._schema.name or None,
+                    priority=priority_of(run),
                     search_attributes=await search_attributes(client, run),
                 )
         except WorkflowAlreadyStartedError:
