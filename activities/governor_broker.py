@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.activities.leases import Leases
 from xworkflow.domain.governing import (
@@ -49,6 +49,8 @@ from xworkflow.ports import Reservation
 BATCH: Final = 200
 """Runs in one exchange; with their ids and reasons some 40 KB."""
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 2.0
+_UNHURRIED_SECS: Final = 1.0
+"""How long a place that nobody needs may be given back later, with the next exchange."""
 _KEPT_VERDICTS: Final = 1_000
 
 _log = logging.getLogger("xworkflow.governor")
@@ -86,6 +88,9 @@ class GovernorBroker:
         self._pending = _Pending()
         self._asked: dict[tuple[str, int], asyncio.Future[Verdict]] = {}
         self._speaking: asyncio.Task[None] | None = None
+        self._roomy = False
+        self._ends_due: asyncio.TimerHandle | None = None
+        self._is_there = False
         self._leases = {
             kind: Leases(kind, budget, self._speak)
             for kind in Kind
@@ -137,7 +142,11 @@ class GovernorBroker:
         self._asked.pop((workflow_id, 0), None)
         if self._quota.admits:
             self._pending.ends[workflow_id] = RunEnds(run=workflow_id)
-            self._speak()
+            if not self._roomy:
+                self._speak()
+            elif self._ends_due is None:
+                loop = asyncio.get_running_loop()
+                self._ends_due = loop.call_later(_UNHURRIED_SECS, self._tell_ends)
 
     # ---- budgets
 
@@ -197,6 +206,9 @@ class GovernorBroker:
         """Settle with the ledger, as far as it answers at once."""
         for leases in self._leases.values():
             leases.close()
+        if self._ends_due is not None:
+            self._ends_due.cancel()
+            self._ends_due = None
         if self._has_news():
             self._speak()
         if self._speaking is not None:
@@ -211,13 +223,21 @@ class GovernorBroker:
 
     def _has_news(self) -> bool:
         news = any(leases.has_news for leases in self._leases.values())
-        return bool(self._pending.asks or self._pending.ends) or news
+        hurried = bool(self._pending.ends) and self._ends_due is None
+        return bool(self._pending.asks) or hurried or news
+
+    def _tell_ends(self) -> None:
+        self._ends_due = None
+        self._speak()
 
     async def _exchange_all(self) -> None:
         while self._has_news():
             asking = [
                 self._pending.asks.popleft() for _ in range(min(BATCH, len(self._pending.asks)))
             ]
+            if self._ends_due is not None:
+                self._ends_due.cancel()
+                self._ends_due = None
             ends = [self._pending.ends.pop(run) for run in list(self._pending.ends)[:BATCH]]
             spent = {kind: leases.take_spent() for kind, leases in self._leases.items()}
             wants = {kind: leases.want() for kind, leases in self._leases.items()}
@@ -234,6 +254,7 @@ class GovernorBroker:
                     wants={kind: want for kind, want in wants.items() if want is not None},
                 )
             )
+            self._roomy = reply.roomy
             for one, verdict in zip(asking, reply.verdicts, strict=True):
                 if not one.verdict.done():
                     one.verdict.set_result(verdict)
@@ -245,18 +266,33 @@ class GovernorBroker:
         pause = _FIRST_PAUSE_SECS
         while True:
             try:
-                return await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
-                    EXCHANGE_UPDATE,
-                    given,
-                    id=f"{given.broker}-{given.seq}" if given.seq else None,
-                    start_workflow_operation=self._start(),
-                    result_type=Reply,
-                )
+                return await self._exchange_once(given)
             except (RPCError, WorkflowUpdateFailedError) as error:
                 # also when the ledger goes from one history to the next
                 _log.info("the governor of group %s does not answer: %s", self.group_id, error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECS)
+
+    async def _exchange_once(self, given: Exchange) -> Reply:
+        update_id = f"{given.broker}-{given.seq}" if given.seq else None
+        if self._is_there:
+            handle = self._client.get_workflow_handle(governor_id(self.group_id))
+            try:
+                return await handle.execute_update(
+                    EXCHANGE_UPDATE, given, id=update_id, result_type=Reply
+                )
+            except RPCError as error:
+                self._is_there = error.status is not RPCStatusCode.NOT_FOUND
+                raise
+        reply = await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
+            EXCHANGE_UPDATE,
+            given,
+            id=update_id,
+            start_workflow_operation=self._start(),
+            result_type=Reply,
+        )
+        self._is_there = True
+        return reply
 
     def _start(self) -> WithStartWorkflowOperation[Any, Any]:
         return WithStartWorkflowOperation(

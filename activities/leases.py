@@ -23,6 +23,9 @@ _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 _SETTLE_SECS, _SETTLE_TIGHT_SECS = 1.0, 0.02
 """How long what was used and what lies idle are kept back before the ledger hears of them."""
 _ALIVE_SECS: Final = 10.0
+_FIRST_BLOCK, _LAST_BLOCK = 16, 1_024
+"""The size of a block, in calls as the last one was."""
+_OFTEN_SECS: Final = 2.0
 _RETRY_WITHIN_SECS: Final = 300.0
 
 _NAMES: Final = {
@@ -39,6 +42,8 @@ class _Waiter:
     need: int
     until: float
     done: asyncio.Future[Reservation]
+    heard: bool = False
+    """Whether the ledger has answered since it waits."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,11 +80,19 @@ class Leases:
         self._active = False
         self._told_at = 0.0
         self._debt = 0
+        self._block = _FIRST_BLOCK
+        self._asked_at = 0.0
+        self._usual = 1
+        self._last_block = 0
+        self._ahead = False
 
     async def reserve(self, amount: int, until: float) -> Reservation:
         """Set a part aside; in order, and at once where the lease has enough of it."""
         if not self._waiting and self._is_valid() and self._left >= amount:
-            return self._part(amount)
+            part = self._part(amount)
+            if self._left < self._last_block // 4:
+                self._ask_ahead()
+            return part
         waiter = _Waiter(amount, until, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._want_more()
@@ -104,15 +117,17 @@ class Leases:
             self._debt -= self._left
             self._left = 0
         self._serve()
-        if self._waiting:
+        if self._waiting or self._debt:
             self._rest(None)
+            self._due = True
+            self._speak()
         self._tell_later()
 
     # ---- the broker's side
 
     @property
     def has_news(self) -> bool:
-        return self._due or self._may_ask
+        return self._due or self._may_ask or self._ahead
 
     def take_spent(self) -> tuple[Spent, ...]:
         """What the ledger has not heard of yet. Who asks for more gives back what is left."""
@@ -128,17 +143,25 @@ class Leases:
         return (spent,) if due or spent.used or spent.returned else ()
 
     def want(self) -> Want | None:
-        """What the calls that wait need: the first of them, and then all, and as much again."""
-        if not self._may_ask:
+        """What the first of the calls that wait needs, and as much more as all of them need and the
+        next ones will: the more often calls come, the larger the block."""
+        ahead, self._ahead = self._ahead and not self._asking, False
+        if not (self._may_ask or ahead):
             return None
         self._asking = True
+        now = time.monotonic()
+        often = now - self._asked_at < _OFTEN_SECS
+        self._block = min(2 * self._block, _LAST_BLOCK) if often else _FIRST_BLOCK
+        self._asked_at = now
         all_of_them = sum(waiter.need for waiter in self._waiting)
-        need = self._waiting[0].need
-        return Want(need=need, more=2 * all_of_them + 8 * need)
+        need = self._waiting[0].need if self._waiting else 0
+        return Want(need=need, more=2 * all_of_them + self._block * self._usual)
 
     def take(self, lease: Lease, sent: float) -> None:
         """The ledger's answer to a want that was sent at a time."""
         self._asking = False
+        for waiter in self._waiting:
+            waiter.heard = True
         if lease.answer == "granted":
             self._pause = _FIRST_PAUSE_SECS
             self._take_block(lease, sent + lease.secs_left)
@@ -185,6 +208,7 @@ class Leases:
 
     def _part(self, amount: int) -> _Part:
         self._active = True
+        self._usual = amount
         self._left -= amount
         self._set_aside += amount
         return _Part(self, self._window, amount)
@@ -195,6 +219,7 @@ class Leases:
             self._window = lease.window
         self._ends = ends
         self._left += lease.amount
+        self._last_block = lease.amount
         self._tight = lease.tight
         self._serve()
         if self._waiting and self._set_aside == 0 and 0 < self._left < self._waiting[0].need:
@@ -217,11 +242,15 @@ class Leases:
         if self._may_ask:
             self._speak()
 
+    def _ask_ahead(self) -> None:
+        """Ask for the next block before this one is used up, so that no call waits for it."""
+        if not (self._asking or self._tight or self._ahead):
+            self._ahead = True
+            self._speak()
+
     def _drop_impatient(self) -> None:
         now = time.monotonic()
-        for waiter in [w for w in self._waiting if w.until <= now]:
-            if self._asking and waiter is self._waiting[0]:
-                continue  # its answer is on its way
+        for waiter in [w for w in self._waiting if w.heard and w.until <= now]:
             self._waiting.remove(waiter)
             if not waiter.done.done():
                 text = f"{_NAMES[self.kind]}: the rest is set aside for calls that have not ended"

@@ -201,9 +201,11 @@ class Exchange(_Frozen):
 
 
 class Reply(_Frozen):
-    """Verdicts in the order of the asks."""
+    """Verdicts in the order of the asks. ``roomy`` says that nobody waits for a place, and few are
+    taken: then there is no hurry to give one back."""
 
     verdicts: tuple[Verdict, ...] = ()
+    roomy: bool = False
     leases: Mapping[Kind, Lease] = Field(default_factory=dict[Kind, Lease])
 
 

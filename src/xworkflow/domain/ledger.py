@@ -83,7 +83,7 @@ class Ledger(BaseModel):
         self._forget_silent(now)
         self.brokers[given.broker] = Mark(seq=given.seq, at=now, reply=Reply())
         leases = {k: self._lease(given.broker, k, w, now) for k, w in given.wants.items()}
-        reply = Reply(verdicts=verdicts, leases=leases)
+        reply = Reply(verdicts=verdicts, leases=leases, roomy=self._is_roomy())
         self.brokers[given.broker].reply = reply
         return reply
 
@@ -180,6 +180,10 @@ class Ledger(BaseModel):
     def _is_full(self) -> bool:
         limit = self.quota.concurrent_runs
         return limit is not None and len(self.holders) >= limit
+
+    def _is_roomy(self) -> bool:
+        limit = self.quota.concurrent_runs
+        return not self.waiting and (limit is None or 2 * len(self.holders) < limit)
 
     def _full(self) -> str:
         limit = self.quota.concurrent_runs
