@@ -14,6 +14,7 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     Interceptor,
     Plugin,
+    PollerBehaviorSimpleMaximum,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkflowRunner,
@@ -73,17 +74,25 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
     ``node_loop`` is the event loop to execute nodes in, when it is not the one that the worker runs
     in.
     """
+    slots = group.worker_slots
+    queue = queue or task_queue(group.group_id)
     runner = workflow_runner(sandboxed=sandboxed)
-    group, interceptors, plugins = _governed(client, group, runner, node_loop)
+    group, interceptors, plugins = _governed(client, group, queue, runner, node_loop)
     return Worker(
         client,
-        task_queue=queue or task_queue(group.group_id),
+        task_queue=queue,
         workflows=[GraphWorkflow, SubGraphWorkflow],
         activities=NodeActivities(group, node_loop).all(),
         workflow_runner=runner,
         interceptors=interceptors,
         plugins=plugins,
         max_cached_workflows=max_cached_workflows,
+        max_concurrent_workflow_tasks=max(2, slots.workflow_tasks),  # the SDK's least, with a cache
+        max_concurrent_activities=slots.activities,
+        max_concurrent_local_activities=slots.local_activities,
+        # one of the workflow pollers is for the process's own sticky queue
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=max(2, slots.pollers)),
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=slots.pollers),
         # a cancel travels with the answer to a heartbeat; the default throttle makes it wait 12 s
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         # the next task of a run whose worker died waits this long before another may have it
@@ -95,6 +104,7 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
 def _governed(
     client: Client,
     group: RuntimeGroup,
+    queue: str,
     runner: WorkflowRunner,
     node_loop: asyncio.AbstractEventLoop | None,
 ) -> tuple[RuntimeGroup, list[Interceptor], list[Plugin]]:
@@ -104,7 +114,7 @@ def _governed(
         return group, [], plugins
     group_id = group.group_id
     if group.resource_governor is None and group.usage_quota is not None:
-        broker = GovernorBroker(client, group_id, group.usage_quota)
+        broker = GovernorBroker(client, group_id, group.usage_quota, queue)
         group = group.replaced(resource_governor=broker)
         plugins.append(
             SimplePlugin(

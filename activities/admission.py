@@ -21,7 +21,7 @@ async def admit(group: RuntimeGroup, task: RegionTask) -> Admission:
     if verdict.answer == "refused":
         return Admission(granted=False, reason=verdict.reason)
     queued = verdict.answer == "queued"
-    return Admission(granted=not queued, queued=queued, policy=policy)
+    return Admission(granted=not queued, queued=queued, policy=policy, lease=verdict.lease)
 
 
 async def _verdict(governor: ResourceGovernor, group_id: str, task: RegionTask) -> Verdict:

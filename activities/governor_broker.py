@@ -19,6 +19,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
@@ -26,6 +27,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.activities.leases import Leases
+from xworkflow.activities.place_lease import PlaceLease
 from xworkflow.domain.governing import (
     EXCHANGE_UPDATE,
     GOVERNOR_WORKFLOW,
@@ -51,7 +53,7 @@ BATCH: Final = 200
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 2.0
 _UNHURRIED_SECS: Final = 1.0
 """How long a place that nobody needs may be given back later, with the next exchange."""
-_KEPT_VERDICTS: Final = 1_000
+_BUSY_SECS, _BUSY_PAUSE_SECS = 1.2, 0.1
 
 _log = logging.getLogger("xworkflow.governor")
 
@@ -79,7 +81,10 @@ class _Pending:
 class GovernorBroker:
     """Belongs to one event loop, and has a task of its own only while it has something to say."""
 
-    def __init__(self, client: Client, group_id: str, quota: UsageQuota) -> None:
+    def __init__(
+        self, client: Client, group_id: str, quota: UsageQuota, queue: str | None = None
+    ) -> None:
+        self._queue = queue or task_queue(group_id)
         self.group_id = group_id
         self._client = client
         self._quota = quota
@@ -88,13 +93,14 @@ class GovernorBroker:
         self._pending = _Pending()
         self._asked: dict[tuple[str, int], asyncio.Future[Verdict]] = {}
         self._speaking: asyncio.Task[None] | None = None
+        self._places = PlaceLease(self._id, self._speak)
         self._roomy = False
         self._ends_due: asyncio.TimerHandle | None = None
         self._is_there = False
         self._leases = {
             kind: Leases(kind, budget, self._speak)
             for kind in Kind
-            if kind is not Kind.RUNS and (budget := quota.budget(kind)) is not None
+            if (budget := quota.budget(kind)) is not None
         }
 
     @property
@@ -108,18 +114,24 @@ class GovernorBroker:
         del group_id  # a broker is of one
         if not self._quota.admits:
             return Verdict()
-        verdict = await asyncio.shield(self.ask(ask))
-        self._asked.pop((ask.run, ask.turn), None)
+        leased = self._places.give(ask, self._leases.get(Kind.RUNS))
+        if leased is not None:
+            return leased
+        until = time.monotonic() + _BUSY_SECS
+        while (verdict := await asyncio.shield(self._ask(ask))).answer == "busy":
+            # whoever has the free places uses them, or gives them back, within that time
+            if time.monotonic() > until:
+                return verdict.model_copy(update={"answer": "refused"})
+            await asyncio.sleep(_BUSY_PAUSE_SECS)
         return verdict
 
-    def ask(self, ask: RunAsks) -> asyncio.Future[Verdict]:
-        """Begin to ask, before anybody waits for the verdict."""
+    def _ask(self, ask: RunAsks) -> asyncio.Future[Verdict]:
+        """Ask the ledger; who asks again before it has answered shares the answer."""
         key = (ask.run, ask.turn)
         found = self._asked.get(key)
         if found is None:
             found = self._asked[key] = asyncio.get_running_loop().create_future()
-            while len(self._asked) > _KEPT_VERDICTS:  # of runs whose first task went elsewhere
-                del self._asked[next(iter(self._asked))]
+            found.add_done_callback(lambda _: self._asked.pop(key, None))
             self._pending.asks.append(_Asking(ask, found))
             self._speak()
         return found
@@ -139,8 +151,7 @@ class GovernorBroker:
     async def record_workflow_end(self, group_id: str, workflow_id: str) -> None:
         """Give a run's place back, soon."""
         del group_id
-        self._asked.pop((workflow_id, 0), None)
-        if self._quota.admits:
+        if self._quota.admits and not self._places.take_back(workflow_id):
             self._pending.ends[workflow_id] = RunEnds(run=workflow_id)
             if not self._roomy:
                 self._speak()
@@ -204,16 +215,22 @@ class GovernorBroker:
 
     async def aclose(self) -> None:
         """Settle with the ledger, as far as it answers at once."""
-        for leases in self._leases.values():
-            leases.close()
-        if self._ends_due is not None:
-            self._ends_due.cancel()
-            self._ends_due = None
-        if self._has_news():
-            self._speak()
-        if self._speaking is not None:
-            await asyncio.wait({self._speaking}, timeout=2.0)
-            self._speaking.cancel()
+        for _ in range(3):  # an answer that is on its way may bring more to give back
+            self._places.close()
+            for leases in self._leases.values():
+                leases.close()
+            if self._ends_due is not None:
+                self._ends_due.cancel()
+                self._ends_due = None
+            if self._has_news():
+                self._speak()
+            elif self._speaking is None or self._speaking.done():
+                return
+            assert self._speaking is not None  # noqa: S101 - it speaks, or did
+            _, late = await asyncio.wait({self._speaking}, timeout=2.0)
+            if late:
+                self._speaking.cancel()
+                return
 
     # ---- exchanges
 
@@ -224,7 +241,7 @@ class GovernorBroker:
     def _has_news(self) -> bool:
         news = any(leases.has_news for leases in self._leases.values())
         hurried = bool(self._pending.ends) and self._ends_due is None
-        return bool(self._pending.asks) or hurried or news
+        return bool(self._pending.asks) or self._places.is_due or hurried or news
 
     def _tell_ends(self) -> None:
         self._ends_due = None
@@ -239,23 +256,30 @@ class GovernorBroker:
                 self._ends_due.cancel()
                 self._ends_due = None
             ends = [self._pending.ends.pop(run) for run in list(self._pending.ends)[:BATCH]]
+            if asking and Kind.RUNS in self._leases:
+                self._leases[Kind.RUNS].ask_ahead()
             spent = {kind: leases.take_spent() for kind, leases in self._leases.items()}
             wants = {kind: leases.want() for kind, leases in self._leases.items()}
             self._seq += 1
             sent = time.monotonic()
+            untold = self._places.take_untold()
             reply = await self._exchange(
                 Exchange(
                     broker=self._id,
                     seq=self._seq,
                     quota=self._quota,
-                    asks=tuple(one.ask for one in asking),
+                    queue=self._queue,
+                    places=self._places.idle,
+                    wants_places=bool(asking),
+                    asks=(*(one.ask for one in asking), *untold),
                     ends=tuple(ends),
                     spent={kind: parts for kind, parts in spent.items() if parts},
                     wants={kind: want for kind, want in wants.items() if want is not None},
                 )
             )
             self._roomy = reply.roomy
-            for one, verdict in zip(asking, reply.verdicts, strict=True):
+            self._places.take(reply.places, sent, roomy=reply.roomy)
+            for one, verdict in zip(asking, reply.verdicts, strict=False):
                 if not one.verdict.done():
                     one.verdict.set_result(verdict)
             for kind, lease in reply.leases.items():
@@ -278,7 +302,7 @@ class GovernorBroker:
         if self._is_there:
             handle = self._client.get_workflow_handle(governor_id(self.group_id))
             try:
-                return await handle.execute_update(
+                return await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
                     EXCHANGE_UPDATE, given, id=update_id, result_type=Reply
                 )
             except RPCError as error:
@@ -301,6 +325,8 @@ class GovernorBroker:
             id=governor_id(self.group_id),
             task_queue=governor_queue(self.group_id),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            # when the process that carries the ledger dies, another takes over after this
+            task_timeout=timedelta(seconds=2),
             static_summary=f"Governor of group {self.group_id}",
         )
 

@@ -29,6 +29,7 @@ _OFTEN_SECS: Final = 2.0
 _RETRY_WITHIN_SECS: Final = 300.0
 
 _NAMES: Final = {
+    Kind.RUNS: "Workflow rate limit",
     Kind.HTTP_CALLS: "HTTP rate limit",
     Kind.LLM_REQUESTS: "LLM rate limit",
     Kind.LLM_TOKENS: "LLM token budget",
@@ -106,6 +107,19 @@ class Leases:
                 self._waiting.remove(waiter)
             raise
 
+    def take_now(self, amount: int) -> bool:
+        """Use up a part that needs no settling, if it is there."""
+        if self._waiting or not self._is_valid() or self._left < amount:
+            return False
+        self._part(amount).settle({self.kind: amount})
+        if self._left < self._last_block // 4:
+            self._ask_ahead()
+        return True
+
+    def ask_ahead(self) -> None:
+        """Have something there for ``take_now``, with the next exchange."""
+        self._ahead = not (self._is_valid() and self._left)
+
     def settled(self, part: _Part, used: int) -> None:
         """A call is over: it used so much of what it had set aside, or more."""
         if part.window != self._window:
@@ -179,7 +193,7 @@ class Leases:
         self._rest(None)
         if self._timer is not None:
             self._timer.cancel()
-        self._active = False
+        self._active = self._ahead = False
         self._due = self._is_valid() and bool(self._left or self._used)
 
     # ----

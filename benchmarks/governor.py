@@ -25,7 +25,7 @@ from xworkflow.activities.governor_broker import GovernorBroker
 from xworkflow.client.connection import connect
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
-from xworkflow.domain.governing import Budget, Kind, RunAsks, UsageQuota
+from xworkflow.domain.governing import Budget, Kind, RunAsks, UsageQuota, WorkerSlots
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.embedded.server import start_server
 from xworkflow.runtime_group.group import RuntimeGroup
@@ -125,22 +125,25 @@ async def exchanges(client: Client) -> None:
 
 async def idle(client: Client, count: int) -> None:
     """Memory and CPU of groups that do nothing."""
-    for name in ("none", "places"):
+    for name, slots in (("none", 5), ("places", 5), ("none", 1), ("places", 1)):
         async with AsyncExitStack() as stack:
-            before, groups = _resident_mb(), [group_of(name) for _ in range(count)]
+            groups = [
+                group_of(name).replaced(worker_slots=WorkerSlots(pollers=slots))
+                for _ in range(count)
+            ]
+            before = _resident_mb()
             for group in groups:
                 await stack.enter_async_context(build_worker(client, group))
             await asyncio.sleep(5)
-            cpu = time.process_time()
+            grown, cpu = _resident_mb() - before, time.process_time()
             await asyncio.sleep(10)
             cpu = time.process_time() - cpu
-            grown = _resident_mb() - before
             print(
-                f"{count} idle groups, {name}: {grown / count * 1000:.0f} KB and "
+                f"{count} idle groups, {name}, {slots} pollers: {grown / count * 1000:.0f} KB and "
                 f"{cpu / 10 / count * 1e6:.0f} µs of CPU per second for each"
             )
-            for group in groups:
-                await group.aclose()
+        for group in groups:
+            await group.aclose()
 
 
 def _resident_mb() -> float:

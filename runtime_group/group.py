@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from xworkflow.domain.governing import UsageQuota
+from xworkflow.domain.governing import UsageQuota, WorkerSlots
 from xworkflow.domain.quota import ResourceQuota, SecurityLevel, SecurityPolicy
 from xworkflow.nodes.executors import NodeExecutorRegistry
 from xworkflow.ports import (
@@ -82,6 +82,7 @@ class RuntimeGroup:
     file_directory: Path | None = None
     stream_store: StreamStore | None = None
     usage_quota: UsageQuota | None = None
+    worker_slots: WorkerSlots = field(default_factory=WorkerSlots)
 
     @classmethod
     def default(cls) -> RuntimeGroup:
@@ -240,6 +241,10 @@ class RuntimeGroupBuilder:
     def usage_quota(self, quota: UsageQuota) -> Self:
         """Hold the group to a quota over all its worker processes."""
         return self._set(usage_quota=quota)
+
+    def worker_slots(self, slots: WorkerSlots) -> Self:
+        """What a worker process does for the group at once."""
+        return self._set(worker_slots=slots)
 
     def stream_store(self, store: StreamStore) -> Self:
         return self._set(stream_store=store)

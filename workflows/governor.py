@@ -16,6 +16,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError
 
 from xworkflow.domain.governing import (
+    DOUBT_ACTIVITY,
     EXCHANGE_UPDATE,
     GOVERNOR_WORKFLOW,
     SWEEP_ACTIVITY,
@@ -24,6 +25,7 @@ from xworkflow.domain.governing import (
     Exchange,
     GroupUsage,
     Reply,
+    Resolved,
     RunAsks,
     RunEnds,
     Swept,
@@ -62,6 +64,7 @@ class GovernorWorkflow:
                 await workflow.wait_condition(self._is_disturbed, timeout=self._pause())
             except TimeoutError:
                 await self._sweep()
+                await self._resolve_doubts()
                 self._give_out()
         await workflow.wait_condition(
             lambda: workflow.all_handlers_finished() and not self._telling
@@ -114,8 +117,9 @@ class GovernorWorkflow:
         """
         if self._sweep_at is None and (self._ledger.holders or self._ledger.waiting):
             self._sweep_at = _now() + int(SWEEP_SECS * 1000)
-        due = [at for at in (self._sweep_at, self._ledger.next_window(_now())) if at is not None]
-        return min(due, default=None)
+        ledger = self._ledger
+        moments = (self._sweep_at, ledger.next_window(_now()), ledger.next_doubt())
+        return min((at for at in moments if at is not None), default=None)
 
     def _pause(self) -> timedelta | None:
         if self._wakes_at is None:
@@ -149,6 +153,21 @@ class GovernorWorkflow:
             return  # the next one will find them
         for run in swept.over:
             self._ledger.release(RunEnds(run=run))
+
+    async def _resolve_doubts(self) -> None:
+        """Find out which runs have a place out of the lease of a process that died."""
+        for doubt in self._ledger.doubts(_now()):
+            try:
+                found: Resolved = await workflow.execute_activity(
+                    DOUBT_ACTIVITY,
+                    doubt,
+                    result_type=Resolved,
+                    start_to_close_timeout=timedelta(seconds=30),
+                    schedule_to_close_timeout=timedelta(seconds=60),
+                )
+            except ActivityError:
+                continue  # its places stay taken until somebody finds out
+            self._ledger.resolve(doubt, found.holders, _now())
 
     def _is_long(self) -> bool:
         info = workflow.info()

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from xworkflow.activities import place_lease
 from xworkflow.activities.governor_broker import GovernorBroker
 from xworkflow.domain.governing import (
     Budget,
@@ -176,6 +177,69 @@ async def test_what_one_budget_refuses_is_given_back_to_the_others() -> None:
     with pytest.raises(NodeError):
         await broker.reserve({Kind.LLM_REQUESTS: 1, TOKENS: 10})
     assert (await settled(wire, [broker], Kind.LLM_REQUESTS)).used == 0
+
+
+async def answers(broker: Broker, *runs: str) -> list[str]:
+    return [(await broker.admit("group", RunAsks(run=run))).answer for run in runs]
+
+
+async def test_runs_one_after_another_cost_no_exchange_each() -> None:
+    wire, (broker,) = wired(UsageQuota(concurrent_runs=10, runs=Budget(limit=1_000)))
+    for i in range(100):
+        assert await answers(broker, f"run-{i}") == ["granted"]
+        await broker.record_workflow_end("group", f"run-{i}")
+    assert wire.exchanges < 10
+    await broker.aclose()
+    usage = wire.ledger.usage(0)
+    assert (usage.running, usage.leased) == ((), 0)
+    assert (usage.budgets[Kind.RUNS].used, usage.budgets[Kind.RUNS].leased) == (100, 0)
+
+
+@pytest.mark.parametrize("when_full", ["refuse", "wait"])
+async def test_what_one_process_holds_back_is_found_by_another_before_it_refuses(
+    when_full: str,
+) -> None:
+    quota = {"concurrent_runs": 10, "when_full": when_full}
+    wire, (one, other) = wired(UsageQuota.model_validate(quota), 2)
+    assert await answers(one, "a") == ["granted"]
+    assert wire.ledger.usage(0).leased == 4
+    granted = await answers(other, *(f"run-{i}" for i in range(9)))
+    await one.aclose()
+    waiting = [run.run for run in wire.ledger.grants(0)]
+    assert granted.count("granted") + len(waiting) == 9
+    assert wire.ledger.usage(0).most_running == 10
+    if when_full == "refuse":
+        assert (await answers(other, "run-9"), waiting) == (["refused"], [])
+    await other.aclose()
+
+
+async def test_the_ledger_hears_of_runs_that_last_and_the_place_of_one_is_given_back_once() -> None:
+    wire, (broker,) = wired(UsageQuota(concurrent_runs=10))
+    assert await answers(broker, "a", "b") == ["granted"] * 2
+    while len(wire.ledger.holders) < 2:
+        await asyncio.sleep(0.05)
+    await broker.record_workflow_end("group", "b")
+    await broker.record_workflow_end("group", "b")
+    await broker.aclose()
+    usage = wire.ledger.usage(0)
+    assert (usage.running, usage.leased) == (("a",), 0)
+
+
+async def test_a_run_that_asks_twice_has_one_place_of_a_lease() -> None:
+    wire, (broker,) = wired(UsageQuota(concurrent_runs=10))
+    assert await answers(broker, "a", "b", "b", "b") == ["granted"] * 4
+    await broker.aclose()
+    assert sorted(wire.ledger.holders) == ["a", "b"]
+
+
+async def test_a_process_that_has_not_been_answered_for_long_uses_no_place_of_its_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(place_lease, "VALID_SECS", 0)
+    wire, (broker,) = wired(UsageQuota(concurrent_runs=10))
+    assert await answers(broker, "a", "b", "c") == ["granted"] * 3
+    assert sorted(wire.ledger.holders) == ["a", "b", "c"]
+    await broker.aclose()
 
 
 async def test_a_quota_without_limits_speaks_to_nobody() -> None:

@@ -17,7 +17,7 @@ from xworkflow.domain.governing import (
     UsageQuota,
     Want,
 )
-from xworkflow.domain.ledger import BROKER_SILENCE_MS, Ledger
+from xworkflow.domain.ledger import BROKER_SILENCE_MS, PLACES_SILENCE_MS, Ledger
 
 MINUTE = Budget(limit=100, window_secs=60)
 
@@ -152,6 +152,43 @@ def test_what_a_silent_broker_has_leased_counts_as_used_until_the_window_ends() 
     assert talk.want(50).amount == 40
     usage = talk.ledger.usage(talk.now).budgets[Kind.HTTP_CALLS]
     assert (usage.used, usage.leased) == (60, 40)
+
+
+def test_places_are_leased_only_while_half_of_them_are_free() -> None:
+    talk = Talk(UsageQuota(concurrent_runs=10))
+    assert talk.say("one", wants_places=True).places == 5
+    assert talk.say("other", wants_places=True).places == 0
+    assert talk.say("one", places=5, wants_places=True).places == 0
+    answers = [talk.ask(f"run-{i}") for i in range(6)]
+    assert answers == ["granted"] * 5 + ["busy"]  # "one" may yet give its places back
+    told = tuple(RunAsks(run=f"own-{i}", leased=True) for i in range(2))
+    reply = talk.say("one", places=3, asks=told)
+    assert not reply.roomy
+    talk.say("one", places=0)
+    assert (talk.ask("run-5"), len(talk.ledger.holders)) == ("granted", 8)
+
+
+def test_the_places_of_a_dead_broker_stay_taken_until_it_is_known_who_has_them() -> None:
+    talk = Talk(UsageQuota(concurrent_runs=4))
+    assert talk.say("dead", wants_places=True).places == 2
+    assert talk.ledger.next_doubt() == PLACES_SILENCE_MS
+    talk.now = PLACES_SILENCE_MS
+    assert [talk.ask(run) for run in "abc"] == ["granted", "granted", "busy"]
+    (doubt,) = talk.ledger.doubts(talk.now)
+    assert (doubt.broker, doubt.known) == ("dead", ("a", "b"))
+    talk.ledger.resolve(doubt, ("x",), talk.now)
+    assert list(talk.ledger.holders) == ["a", "b", "x"]
+    assert [talk.ask("c"), talk.ask("d")] == ["granted", "refused"]
+
+
+def test_a_broker_that_speaks_again_is_in_doubt_no_more() -> None:
+    talk = Talk(UsageQuota(concurrent_runs=4))
+    talk.say(wants_places=True)
+    talk.now = PLACES_SILENCE_MS
+    (doubt,) = talk.ledger.doubts(talk.now)
+    talk.say(places=2)
+    talk.ledger.resolve(doubt, (), talk.now)
+    assert talk.ledger.usage(talk.now).leased == 2
 
 
 RUNS = st.sampled_from([f"run-{i}" for i in range(8)])

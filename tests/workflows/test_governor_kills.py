@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,8 +90,11 @@ class Processes:
                 _wait_ready(process)
             yield
         finally:
-            for process in self.alive:
-                _end(process, signal.SIGKILL)
+            self.end()
+
+    def end(self) -> None:
+        for process in self.alive:
+            _end(process, signal.SIGKILL)
 
 
 def _wait_ready(process: subprocess.Popen[bytes]) -> None:
@@ -162,3 +165,41 @@ async def until_free(client: Client, group_id: str) -> GroupUsage:
         if not used.running or time.monotonic() > until:
             return used
         await asyncio.sleep(0.2)
+
+
+@pytest.mark.timeout(120)
+async def test_what_a_process_had_in_hand_when_it_was_killed_is_found_again(
+    temporal_server: str, temporal_client: Client, task_queue: str
+) -> None:
+    """It had given places of its lease to runs, and had not told the ledger of them."""
+    group = RuntimeGroup(group_id=f"lost-{task_queue}")
+    group_id = group.group_id or ""
+    processes = Processes(temporal_server, group_id, UsageQuota(concurrent_runs=40))
+    with MockServer((MockResponse("GET", "/never", delay_secs=100),)) as web, ExitStack() as stack:
+        stack.callback(processes.end)
+        processes.start()
+        _wait_ready(processes.alive[0])
+        schema = chain("stays", start("n"), http("h", f"{web.url}/never"), end())
+        runs: list[str] = []
+        for number in range(4):
+            builder = WorkflowRunner.builder(schema).context(WorkflowContext.new(group))
+            handle = await builder.user_inputs({"n": 1}).client(temporal_client).run()
+            runs.append(handle.execution_id)
+            while len(web.requests) <= number:
+                await asyncio.sleep(0.005)
+        ledger = temporal_client.get_workflow_handle(governor_id(group_id))
+        used = await ledger.query(USAGE_QUERY, result_type=GroupUsage)
+        processes.kill_one(random.Random(0))  # noqa: S311 - there is but one
+        untold = set(runs) - set(used.running)
+        assert untold
+        assert used.leased >= len(untold)
+        began = time.monotonic()
+        while used.leased and time.monotonic() < began + 40:
+            await asyncio.sleep(0.2)
+            used = await ledger.query(USAGE_QUERY, result_type=GroupUsage)
+            assert len(used.running) + used.leased >= len(runs)
+        assert time.monotonic() < began + 30
+        assert sorted(used.running) == sorted(runs)
+        for run in runs:
+            await temporal_client.get_workflow_handle(run).terminate()
+    await group.aclose()

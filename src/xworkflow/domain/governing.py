@@ -18,6 +18,7 @@ from xworkflow.domain.quota import ResourceQuota
 
 GOVERNOR_WORKFLOW: Final = "GovernorWorkflow"
 SWEEP_ACTIVITY: Final = "governor_sweep"
+DOUBT_ACTIVITY: Final = "governor_doubt"
 EXCHANGE_UPDATE: Final = "exchange"
 YIELD_SIGNAL: Final = "yield_slot"
 USAGE_QUERY: Final = "usage"
@@ -126,16 +127,30 @@ def in_millionths(money: float) -> int:
     return ceil(money * _MILLIONTHS)
 
 
+class WorkerSlots(_Frozen):
+    """What one worker process does for a group at once, and how many requests for more it keeps
+    open for each kind of task. Each group has its own, so that none takes those of another."""
+
+    workflow_tasks: PositiveInt = 100
+    activities: PositiveInt = 100
+    local_activities: PositiveInt = 100
+    pollers: PositiveInt = 5
+
+
 # ---- runs
 
 
 class RunAsks(_Frozen):
     """A run asks for a place. ``turn`` counts how often it has: 0 at its start, then once after
-    each wait in which it gave its place back. Asking again is harmless."""
+    each wait in which it gave its place back. Asking again is harmless.
+
+    ``leased`` tells of a run that has its place already, out of its broker's lease.
+    """
 
     run: str
     turn: int = 0
     fair_key: str = ""
+    leased: bool = False
 
 
 class RunEnds(_Frozen):
@@ -146,10 +161,16 @@ class RunEnds(_Frozen):
 
 
 class Verdict(_Frozen):
-    """What became of a run's asking. Who is queued hears of its place by a signal."""
+    """What became of a run's asking. Who is queued hears of its place by a signal; ``busy`` is an
+    answer to brokers alone: other brokers hold free places, ask again.
 
-    answer: Literal["granted", "queued", "refused"] = "granted"
+    ``lease`` is the broker out of whose lease a place came. It stands in the run's history, where
+    it is found when the broker dies before it has told the ledger.
+    """
+
+    answer: Literal["granted", "queued", "refused", "busy"] = "granted"
     reason: str | None = None
+    lease: str | None = None
 
 
 # ---- budgets: brokers lease blocks, so that a call costs no round trip
@@ -189,11 +210,18 @@ class Lease(_Frozen):
 
 class Exchange(_Frozen):
     """Everything that one broker has to say at once; a repetition of the same ``seq`` is the same
-    exchange. At most some hundred runs in each."""
+    exchange. At most some hundred runs in each.
+
+    ``places`` is how many free places of its lease the broker has now, ``wants_places`` whether it
+    could use some, and ``queue`` where its runs are.
+    """
 
     broker: str
     seq: int
     quota: UsageQuota
+    queue: str = ""
+    places: int = 0
+    wants_places: bool = False
     asks: tuple[RunAsks, ...] = ()
     ends: tuple[RunEnds, ...] = ()
     spent: Mapping[Kind, tuple[Spent, ...]] = Field(default_factory=dict[Kind, tuple[Spent, ...]])
@@ -202,10 +230,11 @@ class Exchange(_Frozen):
 
 class Reply(_Frozen):
     """Verdicts in the order of the asks. ``roomy`` says that nobody waits for a place, and few are
-    taken: then there is no hurry to give one back."""
+    taken: then there is no hurry to give one back. ``places`` are added to the broker's lease."""
 
     verdicts: tuple[Verdict, ...] = ()
     roomy: bool = False
+    places: int = 0
     leases: Mapping[Kind, Lease] = Field(default_factory=dict[Kind, Lease])
 
 
@@ -221,13 +250,30 @@ class GroupUsage(_Frozen):
     """What a group uses right now."""
 
     running: tuple[str, ...] = ()
+    leased: int = 0
+    """Places in the hands of brokers: free, or of runs that the ledger will hear of in a second."""
     waiting: int = 0
     most_running: int = 0
     """The most places that were taken at once, ever."""
     budgets: Mapping[Kind, BudgetUsage] = Field(default_factory=dict[Kind, BudgetUsage])
 
 
+class Doubt(_Frozen):
+    """A broker of which nobody hears any more, and that had a lease of places: which runs have one
+    of them? ``known`` are the runs whose places the ledger knows."""
+
+    broker: str
+    queue: str
+    known: tuple[str, ...] = ()
+
+
 class Swept(_Frozen):
     """What a sweep found: the runs that are over."""
 
     over: tuple[str, ...] = ()
+
+
+class Resolved(_Frozen):
+    """The runs that have a place out of a dead broker's lease."""
+
+    holders: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from xworkflow.domain.governing import (
     BudgetUsage,
+    Doubt,
     Exchange,
     GroupUsage,
     Kind,
@@ -31,6 +32,9 @@ BROKER_SILENCE_MS: Final = 30_000
 """A broker that holds leases says something every 10 s. After this, what it has not given back
 counts as used: it may have been."""
 _FORGET_MS: Final = 3_600_000
+PLACES_SILENCE_MS: Final = 16_000
+"""A broker uses no place of a lease later than 8 s after it has spoken last."""
+_MOST_PLACES: Final = 8
 
 
 class Holder(BaseModel):
@@ -50,11 +54,13 @@ class Window(BaseModel):
 
 
 class Mark(BaseModel):
-    """The last exchange with a broker, for one that is repeated."""
+    """The last exchange with a broker, for one that is repeated. ``places`` are leased to it."""
 
     seq: int
     at: int
     reply: Reply
+    places: int = 0
+    queue: str = ""
 
 
 class Ledger(BaseModel):
@@ -79,13 +85,18 @@ class Ledger(BaseModel):
                 self._settle(given.broker, kind, part, now)
         for end in given.ends:
             self.release(end)
-        verdicts = tuple(self.acquire(ask, now) for ask in given.asks)
         self._forget_silent(now)
-        self.brokers[given.broker] = Mark(seq=given.seq, at=now, reply=Reply())
+        self.brokers[given.broker] = mark = Mark(
+            seq=given.seq, at=now, reply=Reply(), places=given.places, queue=given.queue
+        )
+        verdicts = tuple(self.acquire(ask, now) for ask in given.asks)
+        places = self._spare_places() if given.wants_places else 0
+        mark.places += places
+        self._note_most()
         leases = {k: self._lease(given.broker, k, w, now) for k, w in given.wants.items()}
-        reply = Reply(verdicts=verdicts, leases=leases, roomy=self._is_roomy())
-        self.brokers[given.broker].reply = reply
-        return reply
+        roomy = self._is_roomy()
+        mark.reply = Reply(verdicts=verdicts, leases=leases, roomy=roomy, places=places)
+        return mark.reply
 
     # ---- runs
 
@@ -96,6 +107,10 @@ class Ledger(BaseModel):
         if held is not None:
             held.turn = max(held.turn, ask.turn)
             return Verdict()
+        if ask.leased:
+            self.waiting.pop(ask.run, None)
+            self._place(ask, now)
+            return Verdict()
         if ask.run in self.waiting:
             return Verdict(answer="queued")
         lacks = self._lacks(ask, now)
@@ -103,6 +118,8 @@ class Ledger(BaseModel):
             self._place(ask, now)
             return Verdict()
         if self.quota.when_full == "refuse" and ask.turn == 0:
+            if not self.waiting and self._others_may_give_back(now):
+                return Verdict(answer="busy", reason=lacks)
             return Verdict(answer="refused", reason=lacks or self._full())
         if len(self.waiting) >= self.quota.max_waiting and ask.turn == 0:
             text = f"Too many waiting workflows: {len(self.waiting)}/{self.quota.max_waiting}"
@@ -143,6 +160,30 @@ class Ledger(BaseModel):
     def old_holders(self, now: int, age_ms: int) -> list[str]:
         return [run for run, holder in self.holders.items() if now - holder.since >= age_ms]
 
+    def doubts(self, now: int) -> list[Doubt]:
+        """Brokers that are dead, for all that is known, and had places."""
+        return [
+            Doubt(broker=broker, queue=mark.queue, known=tuple(self.holders))
+            for broker, mark in self.brokers.items()
+            if mark.places and now - mark.at >= PLACES_SILENCE_MS
+        ]
+
+    def next_doubt(self) -> int | None:
+        """When a broker that has places will be in doubt, if it says nothing till then."""
+        return min(
+            (mark.at + PLACES_SILENCE_MS for mark in self.brokers.values() if mark.places),
+            default=None,
+        )
+
+    def resolve(self, doubt: Doubt, holders: tuple[str, ...], now: int) -> None:
+        """The runs that have a place of a dead broker's lease are known; the others are free."""
+        mark = self.brokers.get(doubt.broker)
+        if mark is None or now - mark.at < PLACES_SILENCE_MS:
+            return  # it has spoken again
+        mark.places = 0
+        for run in holders:
+            self.acquire(RunAsks(run=run, leased=True), now)
+
     def usage(self, now: int) -> GroupUsage:
         budgets: dict[Kind, BudgetUsage] = {}
         for kind in Kind:
@@ -153,6 +194,7 @@ class Ledger(BaseModel):
                 budgets[kind] = BudgetUsage(used=window.used, leased=leased, limit=budget.limit)
         return GroupUsage(
             running=tuple(self.holders),
+            leased=self._taken() - len(self.holders),
             waiting=len(self.waiting),
             most_running=self.most_running,
             budgets=budgets,
@@ -160,8 +202,8 @@ class Ledger(BaseModel):
 
     def _place(self, ask: RunAsks, now: int) -> None:
         self.holders[ask.run] = Holder(turn=ask.turn, since=now, key=ask.fair_key)
-        self.most_running = max(self.most_running, len(self.holders))
-        if ask.turn == 0 and self.quota.runs is not None:
+        self._note_most()
+        if ask.turn == 0 and not ask.leased and self.quota.runs is not None:
             self._window(Kind.RUNS, now).used += 1
 
     def _lacks(self, ask: RunAsks, now: int) -> str | None:
@@ -170,7 +212,8 @@ class Ledger(BaseModel):
             return self._full()
         budget = self.quota.runs
         if budget is not None and ask.turn == 0:
-            used = self._window(Kind.RUNS, now).used
+            window = self._window(Kind.RUNS, now)
+            used = window.used + sum(window.leased.values())
             if used >= budget.limit:
                 return f"Workflow rate limit exceeded: {used}/{budget.limit} in " + _window(
                     budget.window_secs
@@ -179,15 +222,37 @@ class Ledger(BaseModel):
 
     def _is_full(self) -> bool:
         limit = self.quota.concurrent_runs
-        return limit is not None and len(self.holders) >= limit
+        return limit is not None and self._taken() >= limit
+
+    def _taken(self) -> int:
+        """Places that nobody else may have: of runs, and leased to brokers."""
+        return len(self.holders) + sum(mark.places for mark in self.brokers.values())
+
+    def _others_may_give_back(self, now: int) -> bool:
+        """Whether brokers have places, or starts, of which it is not known that they are used."""
+        starts = self.quota.runs is not None and bool(self._window(Kind.RUNS, now).leased)
+        return starts or len(self.holders) < self._taken()
+
+    def _note_most(self) -> None:
+        self.most_running = max(self.most_running, self._taken())
 
     def _is_roomy(self) -> bool:
         limit = self.quota.concurrent_runs
-        return not self.waiting and (limit is None or 2 * len(self.holders) < limit)
+        return not self.waiting and (limit is None or 2 * self._taken() <= limit)
+
+    def _spare_places(self) -> int:
+        """What may be leased to one more broker: as long as half of the places are left."""
+        limit = self.quota.concurrent_runs
+        if self.waiting or not self.quota.admits:
+            return 0
+        if limit is None:
+            return _MOST_PLACES
+        left = limit // 2 - self._taken()
+        return min(_MOST_PLACES, max(0, left // len(self.brokers)))
 
     def _full(self) -> str:
         limit = self.quota.concurrent_runs
-        return f"Concurrent workflow limit exceeded: {len(self.holders)}/{limit}"
+        return f"Concurrent workflow limit exceeded: {self._taken()}/{limit}"
 
     # ---- budgets
 
@@ -248,7 +313,7 @@ class Ledger(BaseModel):
         for broker in silent:
             for window in self.windows.values():
                 window.used += window.leased.pop(broker, 0)
-            if now - self.brokers[broker].at > _FORGET_MS:
+            if now - self.brokers[broker].at > _FORGET_MS and not self.brokers[broker].places:
                 del self.brokers[broker]
 
 

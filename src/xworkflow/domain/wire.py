@@ -230,6 +230,8 @@ class Admission(_Wire):
     policy: Policy | None = None
     reason: str | None = None
     queued: bool = False
+    lease: str | None = None
+    """The process out of whose lease the place came (domain/governing.py)."""
 
 
 class SlotGranted(_Wire):
