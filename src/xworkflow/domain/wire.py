@@ -42,6 +42,7 @@ RESUME_SIGNAL: Final = "resume"
 ABORT_SIGNAL: Final = "abort"
 SAFE_STOP_SIGNAL: Final = "safe_stop"
 CHILD_WAITS_SIGNAL: Final = "child_waits"
+SLOT_SIGNAL: Final = "slot_granted"
 
 ANSWER_UPDATE: Final = "answer"
 VARIABLES_UPDATE: Final = "update_variables"
@@ -140,6 +141,8 @@ class Policy(_Wire):
     security_level: str = "standard"
     all_activities: bool = False
     limits: SecurityLimits = SecurityLimits()
+    yields_slot: bool = False
+    """Whether the run gives its place back while it only waits for people."""
 
 
 class PathStep(_Wire):
@@ -222,6 +225,9 @@ class RunInput(_Wire):
     """Of a sub-graph: the workflow id of the run that it belongs to."""
     waiting: tuple[Waiting, ...] = ()
     """Of a continued run: the questions of its sub-graphs."""
+    slot_turn: int = 0
+    slot_away: bool = False
+    """Of a continued run: how often it has given its place back, and whether it has it."""
 
     @field_serializer("schema_text", when_used="json")
     def _packed_text(self, text: str) -> str:
@@ -248,11 +254,23 @@ class RunInput(_Wire):
 
 
 class Admission(_Wire):
-    """The answer of a group to a run that wants to start."""
+    """The answer of a group to a run that wants to start, or to go on after a wait.
+
+    ``queued`` runs are not granted yet: they hear of their place by a signal.
+    """
 
     granted: bool = True
     policy: Policy | None = None
     reason: str | None = None
+    queued: bool = False
+    lease: str | None = None
+    """The process out of whose lease the place came (domain/governing.py)."""
+
+
+class SlotGranted(_Wire):
+    """A queued run has its place now."""
+
+    turn: int = 0
 
 
 class CrossedValue(_Wire):
@@ -346,6 +364,10 @@ class RegionTask(_Wire):
     admit: bool = False
     execution_id: str = ""
     fixed_timestamp: int | None = None
+    turn: int = 0
+    user: str = ""
+    app_name: str = ""
+    """Of an admission: which asking of the run it is, and among whom the group may share."""
     run: RunInput | None = None
     """Of a sub-graph: its input with the state of its lanes; then ``state`` is empty."""
 
