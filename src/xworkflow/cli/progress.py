@@ -39,9 +39,9 @@ class Progress:
         if self._console is None:
             return
         path: list[tuple[str, int]] = event.data.get("path", [])
+        line = self._line(event) or _run_line(event)
         if event.type in _NODES and any(index >= SHOWN_ITEMS for _, index in path):
             return
-        line = self._line(event) or _run_line(event)
         if line is not None and not past:
             self._end_line()
             inside = f"{'  ' * len(path)}[dim]#{path[-1][1]}[/] " if path else ""
