@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from xworkflow.activities.attempt_audit import AttemptAudit
 from xworkflow.activities.delta_writer import DeltaWriter
 from xworkflow.activities.masked_deltas import MaskedDeltas
+from xworkflow.activities.metering import metered
 from xworkflow.activities.secrets import AttemptSecrets
 from xworkflow.context import WorkflowContext, live_context
 from xworkflow.domain.deltas import StreamKey
@@ -49,7 +50,8 @@ async def attempt(group: RuntimeGroup, task: NodeTask, activity_try: int = 1) ->
     What leaves here holds no secret: not the report, nor logs, spans and the audit log.
     """
     with about(task.execution_id, task.node_id), attempt_span(task) as tell:
-        report = await _Attempt(group, task, activity_try).report()
+        made = _Attempt(group, task, activity_try)
+        report = await metered(group, task, made.report)
         tell(report)
         _log_end(task, report)
     return report

@@ -59,7 +59,7 @@ class NodeActivities:
         return await in_loop(self._loop, self._carry(task, compiled))
 
     async def _carry(self, task: RegionTask, compiled: Compiled) -> RegionReport:
-        admission = await admit(self._group, task.execution_id) if task.admit else None
+        admission = await admit(self._group, task) if task.admit else None
         return await Region(self._group, task, compiled).carry(admission)
 
 

@@ -119,8 +119,8 @@ class Region:
 
 def _carrier(task: RegionTask, compiled: Compiled) -> Carrier:
     if task.run is not None:
-        return carrier_of(task.run, compiled, task.execution_id)
-    return SingleRun(compiled, load_state(task.state))
+        return carrier_of(task.run, compiled, task.execution_id, in_region=True)
+    return SingleRun(compiled, load_state(task.state), in_region=True)
 
 
 def without_plan(task: RegionTask) -> RegionReport:

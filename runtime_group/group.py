@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
+from xworkflow.domain.governing import UsageQuota, WorkerSlots
 from xworkflow.domain.quota import ResourceQuota, SecurityLevel, SecurityPolicy
 from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.nodes.executors import NodeExecutorRegistry
@@ -63,7 +64,8 @@ class RuntimeGroup:
     ``node_placement="activity"`` makes every node but pure control flow a regular activity, so that
     all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
     runs may be; workers on several machines need it shared. Without a ``stream_store`` nobody can
-    read along while a model answers; everything else is the same.
+    read along while a model answers; everything else is the same. A ``usage_quota`` holds for
+    all worker processes of a named group together; the worker brings the governor that counts it.
     """
 
     group_id: str | None = None
@@ -87,6 +89,8 @@ class RuntimeGroup:
     node_placement: NodePlacement = "auto"
     file_directory: Path | None = None
     stream_store: StreamStore | None = None
+    usage_quota: UsageQuota | None = None
+    worker_slots: WorkerSlots = field(default_factory=WorkerSlots)
 
     @classmethod
     def default(cls) -> RuntimeGroup:
@@ -288,6 +292,14 @@ class RuntimeGroupBuilder:
 
     def file_directory(self, directory: Path) -> Self:
         return self._set(file_directory=directory)
+
+    def usage_quota(self, quota: UsageQuota) -> Self:
+        """Hold the group to a quota over all its worker processes."""
+        return self._set(usage_quota=quota)
+
+    def worker_slots(self, slots: WorkerSlots) -> Self:
+        """What a worker process does for the group at once."""
+        return self._set(worker_slots=slots)
 
     def stream_store(self, store: StreamStore) -> Self:
         return self._set(stream_store=store)

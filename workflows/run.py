@@ -20,8 +20,10 @@ from xworkflow.domain.wire import (
     DEBUG_QUERY,
     DEBUG_UPDATE,
     GRAPH_WORKFLOW,
+    SLOT_SIGNAL,
     ChildWait,
     DebugReport,
+    SlotGranted,
 )
 from xworkflow.engine.carrier import LaneEffect
 from xworkflow.workflows.commanded import Commanded
@@ -65,6 +67,11 @@ class GraphWorkflow(Commanded):
     def child_waits(self, told: ChildWait) -> None:
         """A sub-graph of the run waits for a person, or no longer does."""
         self._carried().child_waits(told)
+
+    @workflow.signal(name=SLOT_SIGNAL)
+    def slot_granted(self, told: SlotGranted) -> None:
+        """The run's group has a place for it now."""
+        self._carried().slot_granted(told)
 
     @workflow.update(name=DEBUG_UPDATE)
     async def debug_command(self, command: DebugCommand) -> DebugReport:

@@ -9,6 +9,7 @@
     │   └── ValidationFailed         carries the whole report of diagnostics
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
+    │   ├── BudgetBusyError          others hold what is left of a budget: ask again
     │   ├── EgressRefused            a network policy let nothing out; names the rule
     │   ├── OutputTooLargeError      more than its level allows; neither retried nor tolerated
     │   └── SandboxError             code or a template failed inside a sandbox process
@@ -193,6 +194,13 @@ class CredentialNotFoundError(CredentialError):
     """There is nothing under that name."""
 
     code = "credential_not_found"
+
+
+class BudgetBusyError(NodeError):
+    """What is left of a budget is set aside for calls that have not ended: ask again soon."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(NodeFailure(code="resource_limit_exceeded", text=text, retryable=True))
 
 
 class RunError(EngineError):

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
 from xworkflow.domain.deltas import Delta, StreamItem, StreamKey
+from xworkflow.domain.governing import Kind, RunAsks, UsageQuota, Verdict
+from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
@@ -301,6 +303,52 @@ class ResourceGovernor(Protocol):
     async def check_workflow_start(self, group_id: str) -> None: ...
     async def record_workflow_start(self, group_id: str, workflow_id: str) -> None: ...
     async def record_workflow_end(self, group_id: str, workflow_id: str) -> None: ...
+
+
+@runtime_checkable
+class AdmittingGovernor(ResourceGovernor, Protocol):
+    """One that checks and counts a run in one step, and may let it wait."""
+
+    async def admit(self, group_id: str, ask: RunAsks) -> Verdict:
+        """Never waits for a place. The same run has one, however often it asks."""
+        ...
+
+
+@runtime_checkable
+class CountingGovernor(ResourceGovernor, Protocol):
+    """One that counts calls, and learns of their tokens afterwards (spec/runtime.md 6.5)."""
+
+    async def check_http_rate(self, group_id: str) -> None:
+        """Count one request. Raises NodeError ``resource_limit_exceeded``."""
+        ...
+
+    async def check_llm_request(self, group_id: str, estimated_tokens: int) -> None: ...
+    async def record_llm_usage(self, group_id: str, usage: LlmUsage) -> None: ...
+
+
+class Reservation(Protocol):
+    """A part of a group's budgets that was set aside for one call."""
+
+    def settle(self, used: Mapping[Kind, int]) -> None:
+        """Count what the call really used, and give the rest back; what is not named was not
+        used. Called once, and returns at once."""
+        ...
+
+
+@runtime_checkable
+class BudgetGovernor(ResourceGovernor, Protocol):
+    """One that sets a part of the group's budgets aside before a call."""
+
+    @property
+    def usage_quota(self) -> UsageQuota: ...
+
+    async def reserve(
+        self, charges: Mapping[Kind, int], *, patience_secs: float = 0.0
+    ) -> Reservation:
+        """Set amounts aside; kinds without a budget are free. Raises NodeError
+        ``resource_limit_exceeded`` when a budget is used up, and BudgetBusyError when within
+        ``patience_secs`` it did not turn out whether others leave enough of it."""
+        ...
 
 
 @runtime_checkable

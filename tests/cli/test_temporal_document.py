@@ -18,13 +18,25 @@ from temporalio.client import Client
 from tests.cli import flows
 from tests.cli.command import PROGRAM, Command, Ended
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.status import Stopped
+from xworkflow.client.status import Completed, Stopped
 from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.wire import SEARCH_ATTRIBUTES
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
 
+ASKS = """
+version = "0.1.0"
+nodes = [
+  { id = "start", data = { type = "start", title = "s", variables = [] } },
+  { id = "ask", data = { type = "human-input", title = "a", form_fields = [
+    { variable = "text", field_type = "text", required = true } ] } },
+  { id = "end", data = { type = "end", title = "e", outputs = [
+    { variable = "said", value_selector = ["ask", "text"] },
+    { variable = "note", value_selector = ["start", "note"] } ] } },
+]
+edges = [{ source = "start", target = "ask" }, { source = "ask", target = "end" }]
+"""
 DOCUMENT = Path(__file__).parents[2] / "docs" / "temporal.md"
 
 
@@ -72,6 +84,7 @@ def desk(at_server: Command, temporal_binary: Path) -> Iterator[Desk]:
     with MockServer((MockResponse("GET", "/slow", delay_secs=60),)) as server:
         flows.write(at_server.folder, "greet.toml", flows.GREET)
         flows.write(at_server.folder, "slow.toml", flows.asking(f"{server.url}/slow"))
+        flows.write(at_server.folder, "ask.toml", ASKS)
         yield Desk(at_server, temporal_binary)
 
 
@@ -91,6 +104,11 @@ async def test_the_documented_lines_start_ask_show_and_stop_runs(desk: Desk, wor
     (namespace,) = [e.out for line, e in ended.items() if line.endswith("--input '\"start\"'")]
     assert '"name"' in namespace
     assert "Ada" in namespace
+
+    answered = WorkflowHandle(await client_of(worker), desk.own("order-4715"))
+    assert await answered.wait() == Completed({"said": "yes", "note": "from outside"})
+    (paged,) = [e.out for line, e in ended.items() if "--name events" in line]
+    assert '"graph_run_succeeded"' in paged.replace(" ", "")
 
     stopped = WorkflowHandle(await client_of(worker), desk.own("order-4712"))
     assert isinstance(await stopped.wait(), Stopped)

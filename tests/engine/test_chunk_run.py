@@ -1,109 +1,94 @@
-"""A chunk of a container, fed by hand: what one round leaves for the next, in a region too."""
+"""A chunk of a container's items, fed by hand: what its items write, and what time it is."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from xworkflow.domain.commands import StartNode
+import pytest
+
+from tests.workflows.drawing import choice, http, iteration, node
+from xworkflow.domain.commands import Emit, StartNode
 from xworkflow.domain.facts import NodeSucceeded
-from xworkflow.domain.loading import load
-from xworkflow.domain.repeats import Repeat
-from xworkflow.domain.results import NodeRunResult
-from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
-from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
-from xworkflow.engine.compile import Compiled, compile_schema
-from xworkflow.engine.start import carrier_of
-from xworkflow.nodes.registry import NodeRegistry
+from xworkflow.domain.repeats import ChunkEnd, Repeat
+from xworkflow.domain.results import NodeRunResult, PoolWrite
+from xworkflow.domain.schema import EdgeSpec, SubGraph, WorkflowSchema
+from xworkflow.domain.wire import ChunkTask, RunInput, RunOptions
+from xworkflow.engine.carrier import FinishChunk, LaneEffect
+from xworkflow.engine.chunk_run import ChunkRun
+from xworkflow.engine.compile import body_schema
+from xworkflow.engine.start import carrier_of, compiled_of
 
-LOOP = """
-workflow:
-  graph:
-    nodes:
-    - {id: start, data: {type: start, title: s, variables: []}}
-    - {id: loop, data: {type: loop, title: l, start_node_id: begin, loop_count: 3,
-       loop_variables: [{label: draft, var_type: string, value_type: constant, value: a}]}}
-    - {id: begin, type: custom-loop-start, parentId: loop, data: {type: loop-start}}
-    - {id: first, parentId: loop, data: {type: code, title: f, code_language: python3, code: x,
-       outputs: {text: {type: string}}, variables: [{variable: d, value_selector: [loop, draft]}]}}
-    - {id: keep, parentId: loop, data: {type: assigner, version: '2', title: k, items: [
-        {input_type: variable, operation: over-write, value: [first, text],
-         variable_selector: [loop, draft]}]}}
-    - {id: last, parentId: loop, data: {type: code, title: z, code_language: python3, code: x,
-       outputs: {n: {type: number}}, variables: []}}
-    - {id: end, data: {type: end, title: e, outputs: []}}
-    edges:
-    - {source: start, target: loop}
-    - {source: begin, target: first}
-    - {source: first, target: keep}
-    - {source: keep, target: last}
-    - {source: loop, target: end}
-"""
+SET = {"variable_selector": ["conversation", "x"], "operation": "set", "input_type": "constant"}
 
 
-INNER = """
-workflow:
-  graph:
-    nodes:
-    - {id: start, data: {type: start, title: s, variables: []}}
-    - {id: inner, data: {type: loop, title: i, start_node_id: begin, loop_count: 3}}
-    - {id: begin, type: custom-loop-start, parentId: inner, data: {type: loop-start}}
-    - {id: stop, parentId: inner, data: {type: loop-end, title: s}}
-    - {id: end, data: {type: end, title: e, outputs: []}}
-    edges: [{source: start, target: inner}, {source: begin, target: stop},
-            {source: inner, target: end}]
-"""
-
-
-def drawn() -> tuple[Compiled, RunInput]:
-    """The body of the loop, and what its chunk is started with."""
-    whole = compile_schema(load(LOOP, "yaml"), NodeRegistry.builtin())
-    index = whole.plan.index_of["loop"]
-    body = whole.bodies[index]
-    task = ChunkTask(
-        node_id="loop",
-        node_type="loop",
-        data=whole.nodes[index].spec.data,
-        execution_id="e",
-        repeat=Repeat(carry={"draft": "a"}, folds=True),
+def _chunk(items: list[Any], **options: Any) -> ChunkRun:
+    """A Dify iteration whose body calls somebody, and then writes ``conversation.x`` where its item
+    is ``write``; all items run side by side."""
+    nodes = (
+        node("s", "iteration-start"),
+        http("call", "http://x/"),
+        choice("pick", "it.item", "write"),
+        node("set", "assigner", items=[{**SET, "value": 1}]),
     )
-    return body, RunInput(schema_text=body.schema.text, pool={}, chunk=task)
-
-
-def carried(body: Compiled, run: RunInput, state: dict[str, Any] | None = None) -> Carrier:
-    return carrier_of(run.model_copy(update={"state": state}), body, "run")
-
-
-def started(effects: list[LaneEffect]) -> list[tuple[int, StartNode]]:
-    return [(lane, effect) for lane, effect in effects if isinstance(effect, StartNode)]
-
-
-def succeeded(start: StartNode, **outputs: Any) -> NodeSucceeded:
-    return NodeSucceeded(start.node, start.attempt, NodeRunResult(outputs=outputs), 1)
-
-
-def test_a_round_that_begins_in_a_region_sees_what_the_one_before_it_left() -> None:
-    body, run = drawn()
-    chunk = carried(body, run)
-    ((_, first),) = started(chunk.begin(1))
-    ((_, last),) = started(chunk.feed(0, succeeded(first, text="b")))
-    region = carried(body, run, chunk.dump_for_region([(0, last)]))
-    ((lane, _),) = started(region.feed(0, succeeded(last, n=1)))
-    assert lane == 1
-    assert region.lanes[1].state.pool.get(("loop", "draft")) == "b"
-
-
-def test_a_loop_that_ends_itself_ends_none_around_it_though_it_be_called_loop() -> None:
-    whole = compile_schema(load(INNER, "yaml"), NodeRegistry.builtin())
-    index = whole.plan.index_of["inner"]
-    task = ChunkTask(
-        node_id="inner",
-        node_type="loop",
-        data=whole.nodes[index].spec.data,
-        execution_id="e",
-        repeat=Repeat(carry={}, folds=True),
-        path=(PathStep(node_id="loop", index=0),),
+    drawn = (("s", "call", None), ("call", "pick", None), ("pick", "set", "yes"))
+    lines = tuple(
+        EdgeSpec(id=f"e{i}", source=s, target=t, source_handle=h)
+        for i, (s, t, h) in enumerate(drawn)
     )
-    body = whole.bodies[index]
-    chunk = carried(body, RunInput(schema_text=body.schema.text, pool={"loop": {}}, chunk=task))
-    (end,) = [effect.end for _, effect in chunk.begin(1) if isinstance(effect, FinishChunk)]
-    assert (end.rounds, end.writes) == (1, ())
+    inner = SubGraph(nodes=nodes, edges=lines, start="s")
+    outer = iteration("it", "start.list", inner.model_dump(mode="json", exclude_defaults=True))
+    schema = body_schema(WorkflowSchema(dialect="dify"), inner)
+    task = ChunkTask(
+        node_id="it", node_type="iteration", data=outer.data, execution_id="x", window=len(items),
+        repeat=Repeat(items=tuple(items), parallelism=len(items)),
+    )  # fmt: skip
+    run = RunInput(
+        schema_text=schema.text, chunk=task, pool={"conversation": {"x": 0}},
+        options=RunOptions(**options),
+    )  # fmt: skip
+    chunk = carrier_of(run, compiled_of(run), "run")
+    assert isinstance(chunk, ChunkRun)
+    return chunk
+
+
+def _answered(chunk: ChunkRun, lane: int) -> list[LaneEffect]:
+    call = chunk.compiled.plan.index_of["call"]
+    return chunk.feed(lane, NodeSucceeded(call, 1, NodeRunResult(), 5))
+
+
+def _end(effects: list[LaneEffect]) -> ChunkEnd:
+    (end,) = (effect.end for _, effect in effects if isinstance(effect, FinishChunk))
+    return end
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_an_item_that_writes_nothing_undoes_no_write_of_its_sibling(*, reloaded: bool) -> None:
+    """It began before that write, and has the older value in its pool to the end."""
+    chunk = _chunk(["write", "look"])
+    chunk.begin(1)
+    _answered(chunk, 0)
+    if reloaded:
+        state = json.loads(json.dumps(chunk.dump()))
+        run = chunk._run.model_copy(update={"state": state})
+        again = carrier_of(run, chunk.compiled, "run")
+        assert isinstance(again, ChunkRun)
+        chunk = again
+    end = _end(_answered(chunk, 1))
+    assert end.writes == (PoolWrite(selector=("conversation", "x"), value=1),)
+
+
+def test_of_two_items_that_write_the_later_one_wins() -> None:
+    chunk = _chunk(["write", "write"])
+    chunk.begin(1)
+    _answered(chunk, 1)
+    end = _end(_answered(chunk, 0))
+    assert end.writes == (PoolWrite(selector=("conversation", "x"), value=1),)
+
+
+def test_a_stopped_clock_stands_still_for_items_too() -> None:
+    chunk = _chunk(["look"], fixed_timestamp=1_000)
+    effects = chunk.begin(99_999)
+    assert any(isinstance(effect, StartNode) for _, effect in effects)
+    effects += _answered(chunk, 0)
+    assert {effect.event.at for _, effect in effects if isinstance(effect, Emit)} == {1_000_000}

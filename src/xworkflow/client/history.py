@@ -57,6 +57,7 @@ from xworkflow.domain.wire import (
     PAUSE_SIGNAL,
     RESUME_SIGNAL,
     SAFE_STOP_SIGNAL,
+    SLOT_SIGNAL,
     VARIABLES_UPDATE,
     ChildEnd,
     NodeReport,
@@ -155,6 +156,8 @@ class HistoryFeed:
     _execution_id: str = ""
     _started_at: int = 0
     _begun: bool = False
+    _queued: bool = False
+    _has_place: bool = False
     _events: list[GraphEngineEvent] = field(default_factory=list[GraphEngineEvent])
     _arrivals: list[_Arrival] = field(default_factory=list[_Arrival])
     _task: _Task = field(default_factory=_Task)
@@ -308,12 +311,21 @@ class HistoryFeed:
             driver = self.driver
             if report.admission.policy is not None and driver is not None:
                 driver.apply_policy(report.admission.policy)
-            if not report.admission.granted:
+            if report.admission.queued:
+                self._queued = True
+            if not report.admission.granted and not (self._queued and self._has_place):
                 return
-            if self.run_input is not None:
-                self._note(begin(self._carrier(), self.run_input, self._started_at))
+            self._note(self._begin_admitted(self._started_at))
         for done in report.finished:
             self._note(self._feed(done.lane, fact_of(done.node, done.attempt, done.report)))
+
+    def _begin_admitted(self, at: int) -> list[LaneEffect]:
+        """A run has its place: it begins, unless it has begun and only asked again."""
+        self._queued = False
+        driver = self.driver
+        if driver is None or driver.state.phase != "new" or self.run_input is None:
+            return []
+        return begin(self._carrier(), self.run_input, at)
 
     # ---- activities
 
@@ -452,6 +464,9 @@ class HistoryFeed:
 
     async def _signalled(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_signaled_event_attributes
+        if attributes.signal_name == SLOT_SIGNAL:
+            self._arrivals.append(_Arrival(_SIGNALS, (), self._slot_granted))
+            return
         fact: Callable[[int], Fact] | None = _TOLD.get(attributes.signal_name)
         if attributes.signal_name == ABORT_SIGNAL:
             payloads = attributes.input.payloads
@@ -463,6 +478,10 @@ class HistoryFeed:
         if fact is not None:
             made = fact
             self._arrivals.append(_Arrival(_SIGNALS, (), lambda at: self._carrier().tell(made(at))))
+
+    def _slot_granted(self, at: int) -> list[LaneEffect]:
+        self._has_place = True
+        return self._begin_admitted(at) if self._queued else []
 
     async def _update_accepted(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_update_accepted_event_attributes

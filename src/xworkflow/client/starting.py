@@ -10,6 +10,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from xworkflow.client.priority import priority_of
 from xworkflow.client.search_attributes import search_attributes
 from xworkflow.client.tracing import traced_start
 from xworkflow.domain.outcome import RunResult
@@ -41,6 +42,7 @@ async def start_run(
                 # a worker of this very client, if there is one, gets the first task at once
                 request_eager_start=True,
                 static_summary=run.app_name or None,
+                priority=priority_of(run),
                 search_attributes=await search_attributes(client, run),
             )
     except WorkflowAlreadyStartedError:

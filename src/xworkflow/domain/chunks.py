@@ -25,12 +25,14 @@ def opened(turn: Turn, fact: RepeatOpened) -> None:
         return
     turn.see(fact.at)
     node = turn.plan.nodes[fact.node]
-    turn.repeats = turn.repeats.set(key, repeats.opened(fact.repeat, quick=node.quick))
+    progress = repeats.opened(fact.repeat, quick=node.quick)
     inputs = {} if fact.repeat.items is None else {"items": list(fact.repeat.items)}
     turn.emit(events.repeat_started(node, inputs))
     if node.timeout_secs is not None:
         limit = max(1, round(node.timeout_secs * 1000))
         turn.commands.append(StartTimer(node.index, run.attempt, limit, "limit"))
+        progress = progress.model_copy(update={"due_at": turn.now + limit})
+    turn.repeats = turn.repeats.set(key, progress)
 
 
 def give_out(turn: Turn) -> None:
@@ -71,12 +73,15 @@ def finished(turn: Turn, fact: ChunkFinished) -> None:
     turn.repeats = turn.repeats.set(key, advanced)
     turn.add_usage(end.usage)
     turn.exceptions += end.exceptions
-    if len(turn.running) == 1:  # while others worked, its wait was none of the run's
-        turn.waited_ms += min(end.waited_ms, max(0, turn.now - turn.started_at - turn.waited_ms))
+    # also where other branches worked meanwhile: a run must not fail for the time of its people
+    turn.waited_ms += min(end.waited_ms, max(0, turn.now - turn.started_at - turn.waited_ms))
     for write in end.writes:
         turn.pool = turn.pool.set(write.selector, write.value)
-    if end.error is not None:
-        _fail(turn, key, NodeFailure.of_kind("execution_error", end.error))
+    error = end.error
+    if end.stopped and not turn.stopping:  # by somebody who did not tell the run
+        error = "Sub-graph execution failed: it was stopped by itself"
+    if error is not None:
+        _fail(turn, key, NodeFailure.of_kind("execution_error", error))
 
 
 def closed(turn: Turn, node: PlanNode, result: NodeRunResult) -> None:

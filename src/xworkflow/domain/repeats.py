@@ -90,7 +90,8 @@ class OpenChunk(_Data):
 
 
 class Progress(_Data):
-    """Where a container stands: what was given out, and what came back."""
+    """Where a container stands: what was given out, and what came back. ``due_at`` (Unix ms) is the
+    end of the time that one attempt of it has, if there is one."""
 
     repeat: Repeat
     size: int = 1
@@ -101,6 +102,7 @@ class Progress(_Data):
     ended: tuple[tuple[int, ChunkEnd], ...] = ()
     stopped: bool = False
     closing: bool = False
+    due_at: int | None = None
 
     @property
     def total(self) -> int:

@@ -170,6 +170,11 @@ class Turn:
                 kind = "input" if run.asks else "retry"
                 left = max(1, run.due_at - self.now)
                 self.commands.append(StartTimer(int(key), run.attempt, left, kind))
+        for key, progress in self.repeats.items():
+            if progress.due_at is not None and key in self.running:
+                left = max(1, progress.due_at - self.now)
+                attempt = self.running[key].attempt
+                self.commands.append(StartTimer(int(key), attempt, left, "limit"))
         for key, due_at in self.joins.items():
             self.commands.append(StartTimer(int(key), 0, max(1, due_at - self.now), "join"))
 

@@ -7,14 +7,16 @@ payload may hold at most 2 MB; a schema is at most 10 MB of text before it is no
 from __future__ import annotations
 
 import hashlib
+import json
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from xworkflow.domain.commands import StartChunk
 from xworkflow.domain.debugging import DebugConfig, DebugPhase, DebugReason
 from xworkflow.domain.facts import HandlerFinished
+from xworkflow.domain.packing import PACK_ABOVE, packed, unpacked
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
@@ -40,6 +42,7 @@ RESUME_SIGNAL: Final = "resume"
 ABORT_SIGNAL: Final = "abort"
 SAFE_STOP_SIGNAL: Final = "safe_stop"
 CHILD_WAITS_SIGNAL: Final = "child_waits"
+SLOT_SIGNAL: Final = "slot_granted"
 
 ANSWER_UPDATE: Final = "answer"
 VARIABLES_UPDATE: Final = "update_variables"
@@ -52,6 +55,10 @@ GROUP_ATTRIBUTE: Final = "XworkflowGroup"
 SCHEMA_HASH_ATTRIBUTE: Final = "XworkflowSchemaHash"
 SEARCH_ATTRIBUTES: Final = (APP_ATTRIBUTE, GROUP_ATTRIBUTE, SCHEMA_HASH_ATTRIBUTE)
 """Search attributes of runs, all of Temporal's type Keyword."""
+
+
+_PACKED: Final = "packed"
+"""The only key of a state that travels packed."""
 
 
 def task_queue(group_id: str | None) -> str:
@@ -134,6 +141,8 @@ class Policy(_Wire):
     security_level: str = "standard"
     all_activities: bool = False
     limits: SecurityLimits = SecurityLimits()
+    yields_slot: bool = False
+    """Whether the run gives its place back while it only waits for people."""
 
 
 class PathStep(_Wire):
@@ -216,14 +225,52 @@ class RunInput(_Wire):
     """Of a sub-graph: the workflow id of the run that it belongs to."""
     waiting: tuple[Waiting, ...] = ()
     """Of a continued run: the questions of its sub-graphs."""
+    slot_turn: int = 0
+    slot_away: bool = False
+    """Of a continued run: how often it has given its place back, and whether it has it."""
+
+    @field_serializer("schema_text", when_used="json")
+    def _packed_text(self, text: str) -> str:
+        return packed(text)
+
+    @field_validator("schema_text", mode="before")
+    @classmethod
+    def _unpacked_text(cls, text: Any) -> Any:  # noqa: ANN401 - what some client sent
+        return unpacked(text) if isinstance(text, str) else text
+
+    @field_serializer("state", when_used="json")
+    def _packed_state(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        if state is None:
+            return None
+        text = json.dumps(state, separators=(",", ":"))
+        return {_PACKED: packed(text)} if len(text) > PACK_ABOVE else state
+
+    @field_validator("state", mode="before")
+    @classmethod
+    def _unpacked_state(cls, state: Any) -> Any:  # noqa: ANN401 - what some client sent
+        if not isinstance(state, dict) or _PACKED not in state:
+            return cast("object", state)
+        return json.loads(unpacked(str(cast("dict[str, object]", state)[_PACKED])))
 
 
 class Admission(_Wire):
-    """The answer of a group to a run that wants to start."""
+    """The answer of a group to a run that wants to start, or to go on after a wait.
+
+    ``queued`` runs are not granted yet: they hear of their place by a signal.
+    """
 
     granted: bool = True
     policy: Policy | None = None
     reason: str | None = None
+    queued: bool = False
+    lease: str | None = None
+    """The process out of whose lease the place came (domain/governing.py)."""
+
+
+class SlotGranted(_Wire):
+    """A queued run has its place now."""
+
+    turn: int = 0
 
 
 class CrossedValue(_Wire):
@@ -317,6 +364,10 @@ class RegionTask(_Wire):
     admit: bool = False
     execution_id: str = ""
     fixed_timestamp: int | None = None
+    turn: int = 0
+    user: str = ""
+    app_name: str = ""
+    """Of an admission: which asking of the run it is, and among whom the group may share."""
     run: RunInput | None = None
     """Of a sub-graph: its input with the state of its lanes; then ``state`` is empty."""
 

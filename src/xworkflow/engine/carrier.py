@@ -131,10 +131,13 @@ class SingleRun(Carrier):
         compiled: Compiled,
         state: RunState,
         composers: dict[int, Composer] | None = None,
+        *,
+        in_region: bool = False,
     ) -> None:
         self.compiled = compiled
         self.composers = composers
-        self.driver = Driver(compiled, state, self.composer(0, compiled, state.ids.base))
+        made = self.composer(0, compiled, state.ids.base)
+        self.driver = Driver(compiled, state, made, in_region=in_region)
         self.lanes = {0: self.driver}
         self.events = state.events
 

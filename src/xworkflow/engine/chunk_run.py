@@ -63,6 +63,7 @@ class ChunkRun(Carrier):
         config: EngineConfig,
         *,
         composers: dict[int, Composer] | None = None,
+        in_region: bool = False,
     ) -> None:
         assert run.chunk is not None  # noqa: S101 - what makes it one
         self.compiled = compiled
@@ -74,10 +75,13 @@ class ChunkRun(Carrier):
         self._container = container
         self._node = node
         self._config = config
+        self._in_region = in_region
         self._family = events.family_of(self._task.node_type)
         self._pool = VariablePool(run.pool)
         self._final: VariablePool | None = None
         """Of folds: what the last round left, which tells whether another follows."""
+        self._found: dict[int, dict[str, Namespace]] = {}
+        """What the items in flight began with, of what their writes may outlive them in."""
         self._next = 0
         self._outcomes: dict[int, ItemOutcome] = {}
         self._answers: dict[int, str] = {}
@@ -86,7 +90,7 @@ class ChunkRun(Carrier):
         self._usage: LlmUsage | None = None
         self._exceptions = 0
         self._waited_ms = 0
-        self._now = 0
+        self._now = self._clock(0)
         self._draining = False
         self._drained: set[int] = set()
         self._paused = False
@@ -98,7 +102,7 @@ class ChunkRun(Carrier):
     # ---- facts
 
     def begin(self, at: int) -> list[LaneEffect]:
-        self._now = at
+        self._now = self._clock(at)
         return settled(list(self._start_more()))
 
     def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
@@ -123,7 +127,7 @@ class ChunkRun(Carrier):
             case DrainRequested():
                 self._draining, self._drained = True, set()
             case Resumed(at=at):
-                self._draining, self._now = False, max(self._now, at)
+                self._draining, self._now = False, max(self._now, self._clock(at))
             case PauseRequested():
                 self._paused = True
             case PauseLifted():
@@ -190,8 +194,10 @@ class ChunkRun(Carrier):
                 fixed_timestamp=self._run.options.fixed_timestamp,
             ),
             self.composer(index, self.compiled, id_base),
+            in_region=self._in_region,
         )
         self.lanes[index] = driver
+        self._found[index] = {space: self._pool.namespace(space) for space in self._outliving()}
         yield from self._take(index, driver, driver.feed(RunStarted(self._now)), more=False)
 
     def _take(
@@ -218,6 +224,7 @@ class ChunkRun(Carrier):
     def _end_item(self, lane: int, driver: Driver, result: RunResult) -> Iterator[LaneEffect]:
         del self.lanes[lane]
         self._drained.discard(lane)
+        found = self._found.pop(lane)
         self._usage = added_usage(self._usage, result.usage)
         self._exceptions += result.exceptions
         self._waited_ms = (
@@ -229,7 +236,7 @@ class ChunkRun(Carrier):
             yield from self._finish(stopped=True)
             return
         pool = driver.state.pool
-        self._keep_writes(pool)
+        self._keep_writes(found, pool)
         error = None if result.error is None else result.error.text
         if error is not None:
             yield from self._item_failed(lane, f"Sub-graph execution failed: {error}")
@@ -258,20 +265,24 @@ class ChunkRun(Carrier):
             return
         self._outcomes[lane] = ItemOutcome(error=error)
 
-    def _keep_writes(self, final: VariablePool) -> None:
-        """What of a body's writes outlives it in Dify's dialect: those to conversation variables,
-        to variables of the containers around, and the end of a loop."""
+    def _outliving(self) -> tuple[str, ...]:
+        """Where a body's writes outlive it in Dify's dialect: conversation variables, and those of
+        the containers around."""
         if self.compiled.plan.dialect != "dify":
-            return
-        for space in (_CONVERSATION, *(step.node_id for step in self._task.path)):
-            before = self._pool.namespace(space)
+            return ()
+        return (_CONVERSATION, *(step.node_id for step in self._task.path))
+
+    def _keep_writes(self, found: Mapping[str, Namespace], final: VariablePool) -> None:
+        """Those of a body that has ended, and in Dify's dialect the end of a loop around it."""
+        for space, before in found.items():
             for name, value in final.namespace(space).items():
                 if (space, name) == LOOP_ENDED:
                     continue  # a container may be called loop
                 if name not in before or before[name] != value:
                     self._writes[space, name] = value
                     self._pool = self._pool.set((space, name), value)
-        if self._family != "loop" and final.get(LOOP_ENDED):
+        dify = self.compiled.plan.dialect == "dify"
+        if dify and self._family != "loop" and final.get(LOOP_ENDED):
             self._writes[LOOP_ENDED] = True
 
     # ---- the end
@@ -342,6 +353,11 @@ class ChunkRun(Carrier):
 
     # ---- state
 
+    def _clock(self, at: int) -> int:
+        """The time, unless the run's clock was stopped."""
+        fixed = self._run.options.fixed_timestamp
+        return at if fixed is None else fixed * 1000
+
     @property
     def now(self) -> int:
         return self._now
@@ -377,9 +393,11 @@ class ChunkRun(Carrier):
 
     def _progress(self) -> dict[str, Any]:
         """Where the chunk stands, its lanes left out."""
+        found = self._found.items()
         return {
             "pool": self._pool.to_json(),
             "final": None if self._final is None else self._final.to_json(),
+            "found": {str(k): {name: dict(v) for name, v in f.items()} for k, f in found},
             "next": self._next,
             "outcomes": {str(k): v.model_dump(mode="json") for k, v in self._outcomes.items()},
             "answers": {str(k): v for k, v in self._answers.items()},
@@ -399,6 +417,7 @@ class ChunkRun(Carrier):
     def _restore(self, state: dict[str, Any]) -> None:
         self._pool = VariablePool(state["pool"])
         self._final = None if state["final"] is None else VariablePool(state["final"])
+        self._found = {int(k): found for k, found in state["found"].items()}
         self._next = state["next"]
         self._outcomes = {
             int(k): ItemOutcome.model_validate(v) for k, v in state["outcomes"].items()
@@ -423,7 +442,7 @@ class ChunkRun(Carrier):
 
     def _loaded(self, index: int, state: RunState) -> Driver:
         composer = self.composer(index, self.compiled, state.ids.base)
-        return Driver(self.compiled, state, composer)
+        return Driver(self.compiled, state, composer, in_region=self._in_region)
 
 
 def _over(pool: VariablePool, scope: Mapping[str, Namespace]) -> VariablePool:

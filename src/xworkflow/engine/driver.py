@@ -74,16 +74,23 @@ class Driver:
     """One run on its way. Not thread-safe; deterministic, so replay-safe.
 
     ``state`` is always the state after the last fact. A reader gives it a ``composer``, which puts
-    the chunks of streams between the events.
+    the chunks of streams between the events. ``in_region`` opens no container and asks nobody: the
+    pool of a region lacks what these read, and no chunk and no answer reaches it.
     """
 
     def __init__(
-        self, compiled: Compiled, state: RunState, composer: Composer | None = None
+        self,
+        compiled: Compiled,
+        state: RunState,
+        composer: Composer | None = None,
+        *,
+        in_region: bool = False,
     ) -> None:
         self.compiled = compiled
         self.plan = compiled.plan
         self.state = state
         self._composer = composer
+        self._in_region = in_region
 
     def feed(self, fact: Fact) -> list[Effect]:
         """Take a fact in, and all that follows from it without the world's help."""
@@ -128,9 +135,9 @@ class Driver:
                 match self.plan.nodes[command.node].placement:
                     case Placement.INLINE:
                         return self._run_inline(command)
-                    case Placement.CHILD:
+                    case Placement.CHILD if not self._in_region:
                         return self._open(command)
-                    case Placement.WAIT:
+                    case Placement.WAIT if not self._in_region:
                         return self._ask(command)
                     case _:
                         return None

@@ -35,20 +35,25 @@ def carrier_of(
     compiled: Compiled,
     execution_id: str,
     composers: dict[int, Composer] | None = None,
+    *,
+    in_region: bool = False,
 ) -> Carrier:
     """What a workflow that was started with this carries. Raises CompileError.
 
     A reader gives ``composers``, by lane; they outlive a history that is continued.
     """
     if run.chunk is None:
-        return SingleRun(compiled, first_state(run, compiled, execution_id), composers)
+        state = first_state(run, compiled, execution_id)
+        return SingleRun(compiled, state, composers, in_region=in_region)
     node_type = NodeRegistry.builtin().find(run.chunk.node_type)
     if not isinstance(node_type, ContainerNode):
         raise CompileError(f"'{run.chunk.node_type}' repeats no body")
     container: ContainerNode[Any] = node_type
     node = container_of(run.chunk, compiled, container)
     config = config_of(run, compiled.schema)
-    return ChunkRun(compiled, run, container, node, config, composers=composers)
+    return ChunkRun(
+        compiled, run, container, node, config, composers=composers, in_region=in_region
+    )
 
 
 def begin(carrier: Carrier, run: RunInput, at: int) -> list[LaneEffect]:
