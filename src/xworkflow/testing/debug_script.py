@@ -24,7 +24,7 @@ class _Table(BaseModel):
 class DebugStep(_Table):
     """One pause: what is expected of it, and what is said then. ``variables`` by ``node.var``."""
 
-    action: DebugAction | Literal["inspect"] = "continue"
+    action: Literal[DebugAction, "inspect"] = "continue"
     expect_node: str | None = None
     expect_reason: Literal["breakpoint", "step", "initial", "user_requested"] | None = None
     expect_phase: Literal["before", "after"] | None = None

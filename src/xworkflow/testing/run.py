@@ -19,7 +19,9 @@ from xworkflow.client.status import (
     ExecutionStatus,
     Failed,
     FailedWithRecovery,
+    Paused,
     Stopped,
+    WaitingForInput,
 )
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.loading import format_of, load
@@ -141,9 +143,23 @@ async def _run(
     async with workers.queue_for(state.llm_providers.openai, url, policy) as queue:
         handle = await builder.client(workers.client, task_queue=queue).run()
         problems = [] if case.debug is None else await play(case.debug, handle)
+        if not problems:
+            problems = _stuck(await handle.wait_or_paused())
         if problems:
-            await handle.cancel()  # it may stand at a pause that nobody expects
+            await handle.cancel()  # it may stand where nobody lets it go on
         return await handle.wait(), problems
+
+
+def _stuck(status: ExecutionStatus) -> list[str]:
+    """What a run waits for that no case has: another step of the debugger, or a person."""
+    match status:
+        case Paused():
+            return ["the run stands at a pause that no step is for"]
+        case WaitingForInput(waiting) if all(asked.timeout_at is None for asked in waiting):
+            nodes = ", ".join(sorted({asked.node_id for asked in waiting}))
+            return [f"the run waits for a person, at {nodes}: mock the node"]
+        case _:
+            return []
 
 
 def _context(state: Surroundings) -> WorkflowContext:
