@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from xworkflow.cli.files import value_of
 from xworkflow.cli.printing import errors, plain, plain_line
 from xworkflow.domain.wire import Waiting
+from xworkflow.errors import InputError
 
 TEXTS: Final = frozenset(
     {"text", "textarea", "date", "email", "radio", "dropdown", "paragraph", "select", "hidden"}
@@ -88,7 +89,8 @@ def print_question(waiting: Waiting, execution_id: str, where: str = "") -> None
 
 
 def ask(waiting: Waiting) -> dict[str, Any]:
-    """Ask for each field at the terminal; returns the parts of the answer."""
+    """Ask for each field at the terminal; returns the parts of the answer. Where nothing is typed
+    the form's own default holds. Raises InputError when there are no more lines."""
     form_data: dict[str, Any] = {}
     for field in fields_of(waiting):
         text = _line(field.name, None if field.default is None else str(field.default))
@@ -96,18 +98,21 @@ def ask(waiting: Waiting) -> dict[str, Any]:
             form_data[field.name] = text if field.type in TEXTS else value_of(text)
     parts: dict[str, Any] = {"form_data": form_data}
     if waiting.resume_mode == "approval":
-        parts["decision"] = _line("approve or reject", None)
+        parts["decision"] = _line("approve or reject")
     actions = list(actions_of(waiting))
     if actions:
-        parts["action"] = _line(" or ".join(actions), actions[0] if len(actions) == 1 else None)
+        only = actions[0] if len(actions) == 1 else None
+        parts["action"] = _line(" or ".join(actions), only) or only
     return parts
 
 
-def _line(name: str, default: str | None) -> str:
-    errors().print(
-        f"{plain(name)}{'' if default is None else f' [dim]({plain(default)})[/]'}: ", end=""
-    )
-    return input().strip() or (default or "")
+def _line(name: str, default: str | None = None) -> str:
+    shown = "" if default is None else f" [dim]({plain(default)})[/]"
+    errors().print(f"{plain(name)}{shown}: ", end="")
+    try:
+        return input().strip()
+    except EOFError:
+        raise InputError(("the answer was not given",)) from None
 
 
 def answering_line(waiting: Waiting, execution_id: str) -> str:
