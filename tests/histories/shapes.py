@@ -23,10 +23,12 @@ from tests.workflows.drawing import (
     graph,
     handler,
     http,
+    node,
     retries,
     start,
     text,
 )
+from xworkflow.domain.governing import Budget, UsageQuota
 from xworkflow.domain.loading import load
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import MockNode
@@ -61,6 +63,11 @@ class Shape:
     """The node whose start is waited for, before the run is stopped."""
     fork_from: str | None = None
     """The node that a fork of the run begins with; then the history is the fork's."""
+    usage_quota: UsageQuota | None = None
+    queued: bool = False
+    """Whether another run has the only place when it starts."""
+    answer: dict[str, Any] | None = None
+    """What a person answers."""
 
 
 def _fails(url: str, id_: str = "call", **parts: Any) -> Any:
@@ -163,6 +170,37 @@ SHAPES: dict[str, Shape] = {
     "named_group": Shape(
         lambda _: chain("admitted", start("n"), code("c1"), code("c2", "c1.n"), end(out="c2.n")),
         group_id="golden",
+    ),
+    "governed": Shape(
+        lambda url: chain("placed", start("n"), http("call", f"{url}/ok"), end(out="call.body")),
+        group_id="governed",
+        usage_quota=UsageQuota(concurrent_runs=10, http_calls=Budget(limit=100)),
+    ),
+    "governed_queued": Shape(
+        lambda url: chain("queued", start("n"), http("call", f"{url}/ok"), end(out="call.body")),
+        group_id="queued",
+        usage_quota=UsageQuota(concurrent_runs=1, when_full="wait"),
+        queued=True,
+    ),
+    "governed_waiting": Shape(
+        lambda url: graph(
+            "asks",
+            [
+                start("n"),
+                node("ask", "human-input", resume_mode="approval", prompt_template="May I?"),
+                http("call", f"{url}/ok"),
+                code("c"),
+                end(out="call.body", n="c.n"),
+            ],
+            "start > ask",
+            "ask:approve > call",
+            "ask:reject > end",
+            "call > c",
+            "c > end",
+        ),
+        group_id="waiting",
+        usage_quota=UsageQuota(concurrent_runs=1, count_waiting=False),
+        answer={"decision": "approve"},
     ),
     "mocked_nodes": Shape(
         lambda url: chain("mocked", start("n"), http("call", f"{url}/ok"), end(out="call.body")),
