@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.histories.container_shapes import ACTS, DRAWN, ITEMS, OPTIONS, Act
 from tests.workflows.drawing import (
     FAIL_BRANCH,
     SPIN,
@@ -44,6 +45,7 @@ WEB = (
     MockResponse("GET", "/twice", response_body="fine"),
     MockResponse("GET", "/never", response_status=500, response_body="broken"),
     MockResponse("GET", "/slow", delay_secs=SLOW_SECS),
+    MockResponse("GET", "/late", response_body="fine", delay_secs=0.3),
     MockResponse("GET", "/orders/4711", response_status=503, response_body="busy"),
     MockResponse("GET", "/orders/4711", response_body=ORDER),
     MockResponse("GET", "/weather?city=Oslo", response_body="snow"),
@@ -68,6 +70,9 @@ class Shape:
     """Whether another run has the only place when it starts."""
     answer: dict[str, Any] | None = None
     """What a person answers."""
+    act: Act | None = None
+    """What is said to the run while it goes on."""
+    debug: bool = False
 
 
 def _fails(url: str, id_: str = "call", **parts: Any) -> Any:
@@ -241,4 +246,15 @@ SHAPES: dict[str, Shape] = {
         lambda _: load(ORDERS.read_bytes(), "yaml"),
         inputs=lambda url: {"order_id": "4711", "shop_url": url},
     ),
+}
+
+SHAPES |= {
+    name: Shape(
+        draw,
+        inputs=lambda _url: {"n": 1, "items": ITEMS},
+        options=OPTIONS.get(name, {}),
+        act=ACTS.get(name),
+        debug=name == "debugged",
+    )
+    for name, draw in DRAWN.items()
 }

@@ -21,6 +21,7 @@ from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflo
 FOLDER = Path(__file__).parent
 HISTORIES = sorted(p for p in FOLDER.glob("*.json") if not p.name.endswith(".events.json"))
 
+CHILDREN = sorted((FOLDER / "children").glob("*.json"))
 LEDGERS = sorted((FOLDER / "ledgers").glob("*.json"))
 
 
@@ -44,6 +45,18 @@ async def test_a_golden_history_replays(path: Path, *, sandboxed: bool) -> None:
         data_converter=DATA_CONVERTER,
     )
     await replayer.replay_workflow(recorded(path))
+
+
+@pytest.mark.parametrize("path", CHILDREN, ids=lambda path: path.stem)
+async def test_the_history_of_a_sub_graph_replays(path: Path) -> None:
+    kept = json.loads(path.read_text())
+    history = WorkflowHistory.from_json(kept["workflow_id"], kept["history"])
+    replayer = Replayer(
+        workflows=[GraphWorkflow, SubGraphWorkflow],
+        workflow_runner=workflow_runner(sandboxed=True),
+        data_converter=DATA_CONVERTER,
+    )
+    await replayer.replay_workflow(history)
 
 
 @pytest.mark.parametrize("path", LEDGERS, ids=lambda path: path.stem)
@@ -73,7 +86,7 @@ async def test_a_golden_history_reads_as_it_was(name: str) -> None:
 def test_every_shape_has_a_history_and_none_names_a_machine() -> None:
     assert {path.name.split(".")[0] for path in HISTORIES} == set(SHAPES)
     assert {path.stem for path in LEDGERS} == {n for n, s in SHAPES.items() if s.usage_quota}
-    for path in (*HISTORIES, *LEDGERS):
+    for path in (*HISTORIES, *LEDGERS, *CHILDREN):
         text = path.read_text()
         assert "stackTrace" not in text, path
         assert '"identity": "golden"' in text, path
