@@ -107,6 +107,8 @@ async def test_the_documented_lines_start_ask_show_and_stop_runs(desk: Desk, wor
 
     answered = WorkflowHandle(await client_of(worker), desk.own("order-4715"))
     assert await answered.wait() == Completed({"said": "yes", "note": "from outside"})
+    (stood,) = [e.out for line, e in ended.items() if line.endswith("--name debug")]
+    assert '"node_id":"end"' in stood.replace(" ", "")
     (paged,) = [e.out for line, e in ended.items() if "--name events" in line]
     assert '"graph_run_succeeded"' in paged.replace(" ", "")
 
@@ -118,16 +120,17 @@ async def test_the_documented_python_program_runs_without_xworkflow(
     desk: Desk, worker: str
 ) -> None:
     for line in command_lines():
-        if line.startswith("xworkflow compile greet"):
+        if line.startswith(("xworkflow compile greet", "xworkflow compile ask")):
             assert desk.run(line).code == 0
     (program,) = blocks("python")
     program = desk.own(program).replace("localhost:7233", worker)
     assert "xworkflow." not in program
     (desk.folder / "program.py").write_text(program)
     ended = desk.run(f"{sys.executable} -u program.py")
-    result, state = ended.out.splitlines()
+    result, state, answered = ended.out.splitlines()
     assert result == "completed {'greeting': 'Ada'}"
     assert state.startswith("{'phase': ")
+    assert "'said': 'yes'" in answered
     # all is done by now; the SDK may still crash the interpreter at its end (sdk-python#300)
     assert ended.err == "" or "Python runtime state: finalizing" in ended.err
     assert ended.code in {0, -signal.SIGABRT, -signal.SIGSEGV}

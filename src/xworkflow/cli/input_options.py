@@ -22,3 +22,6 @@ StayOption = Annotated[
     bool | None,
     typer.Option("--wait/--no-wait", help="Whether to watch on when only people can go on."),
 ]
+WatchOption = Annotated[
+    bool | None, typer.Option("--wait/--no-wait", help="Whether to watch the run then, as `run`.")
+]

@@ -12,7 +12,7 @@ import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
-from xworkflow.cli.input_options import Address, AsJson, RunId, StayOption
+from xworkflow.cli.input_options import Address, AsJson, RunId, WatchOption
 from xworkflow.cli.printing import print_json, print_note
 from xworkflow.errors import InputError
 
@@ -111,10 +111,10 @@ def register(runs: typer.Typer) -> None:
     def resume_command(
         execution_id: RunId,
         address: Address = None,
-        stay: StayOption = None,
+        wait: WatchOption = None,
         as_json: AsJson = False,
     ) -> int:
-        return run_async(resumed(execution_id, address, stay=stay, as_json=as_json))
+        return run_async(resumed(execution_id, address, wait=wait, as_json=as_json))
 
     @runs.command("set", help=SET)
     def set_command(
@@ -151,7 +151,7 @@ async def paused(execution_id: str, address: str | None) -> int:
 
 
 async def resumed(
-    execution_id: str, address: str | None, *, stay: bool | None, as_json: bool
+    execution_id: str, address: str | None, *, wait: bool | None, as_json: bool
 ) -> int:
     """Let the run go on. Exit code 0, or that of the run that was watched."""
     from xworkflow.client.standing import read_standing
@@ -159,7 +159,7 @@ async def resumed(
     async with open_run(execution_id, address) as (handle, place):
         past = await read_standing(handle)
         await handle.resume()
-        return await carried_on(handle, place, past, stay=stay, as_json=as_json)
+        return await carried_on(handle, place, past, wait=wait, as_json=as_json)
 
 
 async def written(execution_id: str, values: list[str], address: str | None) -> int:
@@ -190,16 +190,16 @@ async def open_run(
 
 
 async def carried_on(
-    handle: WorkflowHandle, place: Place, past: Standing, *, stay: bool | None, as_json: bool
+    handle: WorkflowHandle, place: Place, past: Standing, *, wait: bool | None, as_json: bool
 ) -> int:
     """Watch a run that was told to go on, where nobody else may carry it or it was asked for."""
-    if stay is False or (stay is None and not place.embedded):
+    if wait is False or (wait is None and not place.embedded):
         if as_json:
             print_json({"workflow_id": handle.execution_id, "status": "running"})
         return ExitCode.OK
     from xworkflow.cli.watch import watch
 
-    watched = await watch(handle, place, quiet=False, stay=stay, past=past)
+    watched = await watch(handle, place, quiet=False, past=past)
     if as_json:
         print_json(watched.to_json(), flush=True)
     else:

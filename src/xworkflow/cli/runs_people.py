@@ -8,7 +8,7 @@ import typer
 
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
-from xworkflow.cli.input_options import Address, AsJson, RunId, StayOption
+from xworkflow.cli.input_options import Address, AsJson, RunId, WatchOption
 from xworkflow.cli.printing import print_json, print_note
 from xworkflow.cli.runs_commands import carried_on, open_run
 from xworkflow.errors import InputError
@@ -74,12 +74,12 @@ def register(runs: typer.Typer) -> None:
             str | None, typer.Option(metavar="ID", help="The button of a form of Dify.")
         ] = None,
         address: Address = None,
-        stay: StayOption = None,
+        wait: WatchOption = None,
         as_json: AsJson = False,
     ) -> int:
         said = Said(values or [], decision, action)
         choice = Choice(node, token)
-        return run_async(answer(execution_id, address, choice, said, stay=stay, as_json=as_json))
+        return run_async(answer(execution_id, address, choice, said, wait=wait, as_json=as_json))
 
 
 class Choice:
@@ -157,7 +157,7 @@ async def answer(  # noqa: PLR0913 - one for each part of the command line
     choice: Choice,
     said: Said,
     *,
-    stay: bool | None,
+    wait: bool | None,
     as_json: bool,
 ) -> int:
     """Exit code 0, or that of the run that was watched."""
@@ -173,7 +173,7 @@ async def answer(  # noqa: PLR0913 - one for each part of the command line
             parts = ask(question)
         await handle.answer(question, **parts)
         print_note(f"answered: {question.title or question.node_id}")
-        return await carried_on(handle, place, standing, stay=stay, as_json=as_json)
+        return await carried_on(handle, place, standing, wait=wait, as_json=as_json)
 
 
 async def _read(handle: WorkflowHandle) -> Standing:
