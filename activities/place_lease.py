@@ -33,7 +33,8 @@ class PlaceLease:
         self.is_due = False
         self._broker = broker
         self._speak = speak
-        self._untold: dict[str, RunAsks] = {}
+        self._untold: dict[str, tuple[RunAsks, float]] = {}
+        """With when they took their place, the oldest first."""
         self._answered = 0.0
         self._used_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +49,7 @@ class PlaceLease:
                 return None
             self.idle -= 1
             self._used_at = time.monotonic()
-            self._untold[ask.run] = ask.model_copy(update={"leased": True})
+            self._untold[ask.run] = ask.model_copy(update={"leased": True}), self._used_at
             self._mind_later()
         return Verdict(lease=self._broker)
 
@@ -66,7 +67,7 @@ class PlaceLease:
         self.is_due = False
         if time.monotonic() > self._used_at + _IDLE_SECS:
             self.idle = 0
-        told = list(self._untold.values())
+        told = [ask for ask, _ in self._untold.values()]
         self._untold.clear()
         return told
 
@@ -100,7 +101,8 @@ class PlaceLease:
         self._timer = None
         now = time.monotonic()
         idle = self.idle and now > self._used_at + _IDLE_SECS
-        if self._untold or idle or now > self._answered + _ALIVE_SECS:
+        oldest = min((since for _, since in self._untold.values()), default=now)
+        if now > oldest + _TELL_SECS or idle or now > self._answered + _ALIVE_SECS:
             self.is_due = True
             self._speak()
         self._mind_later()

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import resource
 import statistics
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -34,11 +36,12 @@ from xworkflow.testing.mock_server import MockResponse, MockServer
 from xworkflow.worker import build_worker
 
 MUCH = 10**9
+WARM_UP = 3
 QUOTAS: dict[str, UsageQuota | None] = {
     "none": None,
-    "places": UsageQuota(concurrent_runs=1000),
+    "places": UsageQuota(concurrent_runs=100_000),
     "all": UsageQuota(
-        concurrent_runs=1000,
+        concurrent_runs=100_000,
         runs=Budget(limit=MUCH),
         http_calls=Budget(limit=MUCH),
         llm_requests=Budget(limit=MUCH),
@@ -46,9 +49,6 @@ QUOTAS: dict[str, UsageQuota | None] = {
         sandbox_ms=Budget(limit=MUCH),
     ),
 }
-
-WARM_UP = 3
-"""Rounds that are not counted."""
 
 
 def group_of(name: str) -> RuntimeGroup:
@@ -72,7 +72,7 @@ async def compare(client: Client, url: str, rounds: int) -> None:
         for group in groups.values():
             await stack.enter_async_context(build_worker(client, group))
         times: dict[str, list[float]] = {name: [] for name in groups}
-        for round_ in range(rounds + 3):
+        for round_ in range(rounds + WARM_UP):
             for name, group in groups.items():
                 taken = await timed_run(client, group, schema)
                 if round_ >= WARM_UP:
@@ -96,19 +96,16 @@ async def per_second(count: int, work: Callable[[int], Awaitable[object]]) -> fl
 async def exchanges(client: Client) -> None:
     """The ledger and its broker alone."""
     group = group_of("all")
-    quota = QUOTAS["all"]
-    if group.group_id is None or quota is None:
-        raise RuntimeError("the group has no quota")
-    broker = GovernorBroker(client, group.group_id, quota)
+    name, quota = group.group_id or "", group.usage_quota or UsageQuota()
+    broker = GovernorBroker(client, name, quota)
     async with build_worker(client, group):
-        name = group.group_id
         await broker.admit(name, RunAsks(run="warm"))
         alone: list[float] = []
-        for i in range(50):
+        for _ in range(50):
             began = time.perf_counter()
-            await broker.admit(name, RunAsks(run=f"alone-{i}"))
+            await broker.admit(name, RunAsks(run="warm", turn=1))  # out of no lease
             alone.append((time.perf_counter() - began) * 1000)
-        print(f"one admission by itself: {statistics.median(alone):.1f} ms")
+        print(f"one exchange by itself: {statistics.median(alone):.1f} ms")
         rate = await per_second(1000, lambda i: broker.admit(name, RunAsks(run=f"many-{i}")))
         print(f"1,000 admissions at once: {rate:.0f} per second")
 
@@ -127,27 +124,28 @@ async def exchanges(client: Client) -> None:
     await group.aclose()
 
 
-async def idle(client: Client, count: int) -> None:
-    """Memory and CPU of groups that do nothing."""
-    for name, slots in (("none", 5), ("places", 5), ("none", 1), ("places", 1)):
-        async with AsyncExitStack() as stack:
-            groups = [
-                group_of(name).replaced(worker_slots=WorkerSlots(pollers=slots))
-                for _ in range(count)
-            ]
-            before = _resident_mb()
-            for group in groups:
-                await stack.enter_async_context(build_worker(client, group))
-            await asyncio.sleep(5)
-            grown, cpu = _resident_mb() - before, time.process_time()
-            await asyncio.sleep(10)
-            cpu = time.process_time() - cpu
-            print(
-                f"{count} idle groups, {name}, {slots} pollers: {grown / count * 1000:.0f} KB and "
-                f"{cpu / 10 / count * 1e6:.0f} µs of CPU per second for each"
-            )
+async def idle(address: str, name: str, pollers: int, count: int) -> None:
+    """Memory and CPU of groups that do nothing; in a process of its own, as memory is reused."""
+    client = await connect(address)
+    slots = WorkerSlots(pollers=pollers)
+    async with AsyncExitStack() as stack:
+        first = group_of(name).replaced(worker_slots=slots)
+        await stack.enter_async_context(build_worker(client, first))
+        await asyncio.sleep(1)
+        before = _resident_mb()
+        groups = [group_of(name).replaced(worker_slots=slots) for _ in range(count)]
         for group in groups:
-            await group.aclose()
+            await stack.enter_async_context(build_worker(client, group))
+        await asyncio.sleep(5)
+        grown, cpu = _resident_mb() - before, time.process_time()
+        await asyncio.sleep(10)
+        cpu = time.process_time() - cpu
+        print(
+            f"{count} idle groups, {name}, {pollers} pollers: {grown / count * 1000:.0f} KB and "
+            f"{cpu / 10 / count * 1e6:.0f} µs of CPU per second for each",
+            flush=True,
+        )
+        os._exit(0)  # a hundred workers have nothing to hand back
 
 
 def _resident_mb() -> float:
@@ -160,7 +158,12 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--groups", type=int, default=50)
     parser.add_argument("--address")
+    parser.add_argument("--idle", help=argparse.SUPPRESS)
+    parser.add_argument("--pollers", type=int, default=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.idle is not None:
+        await idle(arguments.address, arguments.idle, arguments.pollers, arguments.groups)
+        return
     async with AsyncExitStack() as stack:
         address = arguments.address
         if address is None:
@@ -169,8 +172,12 @@ async def main() -> None:
         with MockServer((MockResponse("GET", "/ok", response_body="fine"),)) as web:
             await compare(client, web.url, arguments.rounds)
         await exchanges(client)
-        if arguments.groups:
-            await idle(client, arguments.groups)
+        if not arguments.groups:
+            return
+        for name, pollers in (("none", 5), ("places", 5), ("none", 1), ("places", 1)):
+            given = ["--address", address, "--idle", name, "--pollers", str(pollers)]
+            command = [sys.executable, __file__, *given, "--groups", str(arguments.groups)]
+            await (await asyncio.create_subprocess_exec(*command)).wait()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ from xworkflow.engine.driver import Driver, fact_of
 from xworkflow.engine.start import begin, carrier_of, compiled_of
 from xworkflow.engine.sub_graphs import chunk_input
 from xworkflow.engine.waiting import waiting_of
-from xworkflow.workflows.children import Child, in_background, why_lost
+from xworkflow.workflows.children import Child, why_lost
 from xworkflow.workflows.context import context_of
 from xworkflow.workflows.details import Details
 from xworkflow.workflows.options import (
@@ -126,6 +126,8 @@ class Shell:
         """The events of this history, for queries; a replay makes them again."""
         self._child_waits = {waiting.token: waiting for waiting in run.waiting}
         self._told = {waiting.token: waiting for waiting in self.own_waiting()}
+        self._telling: dict[asyncio.Task[None], None] = {}
+        """What is on its way to the root; a dict, as a set has no order of its own."""
         self._details = Details(self.carrier.compiled.plan)
         self._trace = RunTrace(run, self._execution_id)
 
@@ -145,6 +147,9 @@ class Shell:
         if not workflow.all_handlers_finished():
             # whoever sent the update that ended the run still gets an answer
             await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._telling:
+            # a question that is over would stay open in its root's answers
+            await workflow.wait_condition(lambda: not self._telling)
         self._trace.end(self._result if isinstance(self._result, RunResult) else None)
         return self._result
 
@@ -285,11 +290,16 @@ class Shell:
         asked = {waiting.token: waiting for waiting in self.own_waiting()}
         for token, waiting in asked.items():
             if token not in self._told:
-                in_background(self._signal_root(ChildWait(waiting=waiting)))
+                self._tell(ChildWait(waiting=waiting))
         for token, waiting in self._told.items():
             if token not in asked:
-                in_background(self._signal_root(ChildWait(waiting=waiting, over=True)))
+                self._tell(ChildWait(waiting=waiting, over=True))
         self._told = asked
+
+    def _tell(self, told: ChildWait) -> None:
+        task = asyncio.create_task(self._signal_root(told))
+        self._telling[task] = None
+        task.add_done_callback(self._telling.pop)
 
     async def _signal_root(self, told: ChildWait) -> None:
         root = workflow.get_external_workflow_handle(self.run_input.root_id or "")
