@@ -73,7 +73,7 @@ from xworkflow.engine.driver import Driver, fact_of
 from xworkflow.engine.start import begin, carrier_of, compiled_of
 from xworkflow.engine.sub_graphs import chunk_input
 from xworkflow.engine.waiting import waiting_of
-from xworkflow.workflows.children import Child, why_lost
+from xworkflow.workflows.children import Child, in_background, why_lost
 from xworkflow.workflows.context import context_of
 from xworkflow.workflows.details import Details
 from xworkflow.workflows.options import (
@@ -112,7 +112,7 @@ class Shell:
         self._slot = Slot(run, self._execution_id)
         self._inbox: list[_Arrival] = []
         self._activities: dict[tuple[int, int], workflow.ActivityHandle[NodeReport]] = {}
-        self._chunks: dict[tuple[int, int, int], Child[ChunkEnd]] = {}
+        self._chunks: dict[tuple[int, int, int, int], Child[ChunkEnd]] = {}
         self._local: list[tuple[int, StartNode]] = []
         self._region_runs = False
         self._regions = 0
@@ -124,10 +124,13 @@ class Shell:
         """Whether Temporal was asked to cancel it."""
         self.log: list[GraphEngineEvent] = []
         """The events of this history, for queries; a replay makes them again."""
-        self._child_waits = {waiting.token: waiting for waiting in run.waiting}
-        self._told = {waiting.token: waiting for waiting in self.own_waiting()}
-        self._telling: dict[asyncio.Task[None], None] = {}
-        """What is on its way to the root; a dict, as a set has no order of its own."""
+        told = {waiting.token: waiting for waiting in run.waiting}
+        self._child_waits = {} if run.chunk is not None else told
+        self._told = told if run.chunk is not None else {}
+        """The questions that the root was told of."""
+        self._heard = dict(self._told)
+        """Those of which it has heard: a signal on its way is lost with this history."""
+        self._telling = 0
         self._details = Details(self.carrier.compiled.plan)
         self._trace = RunTrace(run, self._execution_id)
 
@@ -147,8 +150,8 @@ class Shell:
         if not workflow.all_handlers_finished():
             # whoever sent the update that ended the run still gets an answer
             await workflow.wait_condition(workflow.all_handlers_finished)
-        if self._telling:
-            # a question that is over would stay open in its root's answers
+        if self._result is not None and self._telling:
+            # a server drops the signals that a workflow sends with its end
             await workflow.wait_condition(lambda: not self._telling)
         self._trace.end(self._result if isinstance(self._result, RunResult) else None)
         return self._result
@@ -180,7 +183,11 @@ class Shell:
                 "pool": None,
                 "variables": Variables(),
                 "fork": None,
-                "waiting": tuple(self._child_waits.values()),
+                "waiting": tuple(
+                    (
+                        self._heard if self.run_input.chunk is not None else self._child_waits
+                    ).values()
+                ),
                 "slot_turn": self._slot.turn,
                 "slot_away": self._slot.away,
             }
@@ -230,6 +237,13 @@ class Shell:
             self._child_waits.pop(token, None)
         else:
             self._child_waits[token] = told.waiting
+
+    def _forget_waits(self, child_id: str) -> None:
+        """Those of a sub-graph that has ended, and of what is in it: nobody tells of a question's
+        end who ends with it."""
+        for token, waiting in list(self._child_waits.items()):
+            if f"{waiting.workflow_id}/".startswith(f"{child_id}/"):
+                del self._child_waits[token]
 
     def tell_children(self, signal: str) -> None:
         """Pass a command on to the sub-graphs that run."""
@@ -290,21 +304,25 @@ class Shell:
         asked = {waiting.token: waiting for waiting in self.own_waiting()}
         for token, waiting in asked.items():
             if token not in self._told:
-                self._tell(ChildWait(waiting=waiting))
+                self._signal_root(ChildWait(waiting=waiting))
         for token, waiting in self._told.items():
             if token not in asked:
-                self._tell(ChildWait(waiting=waiting, over=True))
+                self._signal_root(ChildWait(waiting=waiting, over=True))
         self._told = asked
 
-    def _tell(self, told: ChildWait) -> None:
-        task = asyncio.create_task(self._signal_root(told))
-        self._telling[task] = None
-        task.add_done_callback(self._telling.pop)
+    def _signal_root(self, told: ChildWait) -> None:
+        self._telling += 1
+        in_background(self._signalling_root(told))
 
-    async def _signal_root(self, told: ChildWait) -> None:
+    async def _signalling_root(self, told: ChildWait) -> None:
         root = workflow.get_external_workflow_handle(self.run_input.root_id or "")
         with suppress(FailureError):  # it may have ended meanwhile
             await root.signal(CHILD_WAITS_SIGNAL, told)
+        self._telling -= 1
+        if told.over:
+            self._heard.pop(told.waiting.token, None)
+        else:
+            self._heard[told.waiting.token] = told.waiting
 
     def _feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
         return self.carrier.feed(lane, fact)
@@ -531,8 +549,11 @@ class Shell:
         )
         run = chunk_input(self.run_input, carrier, lane, start, self._execution_id, own_id)
 
+        key = (lane, start.node, start.attempt, start.start)
+
         def ended(done: asyncio.Task[ChunkEnd]) -> None:
-            self._chunks.pop((lane, start.node, start.start), None)
+            self._chunks.pop(key, None)
+            self._forget_waits(child_id)
             error = asyncio.CancelledError() if done.cancelled() else done.exception()
             end = done.result() if error is None else chunk_lost(why_lost(error))
             take: Take = lambda: self._feed(  # noqa: E731
@@ -540,13 +561,11 @@ class Shell:
             )
             self._inbox.append(_Arrival(_CHUNKS, (lane, start.node, start.start), take))
 
-        self._chunks[lane, start.node, start.start] = Child(
-            SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended
-        )
+        self._chunks[key] = Child(SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended)
 
     def _cancel_chunk(self, lane: int, cancel: CancelChunk) -> None:
         self._slot.drop(lane, cancel)
-        child = self._chunks.pop((lane, cancel.node, cancel.start), None)
+        child = self._chunks.pop((lane, cancel.node, cancel.attempt, cancel.start), None)
         if child is not None:
             child.cancel()
 
@@ -568,6 +587,7 @@ class Shell:
                 "debug": None,
                 "fork": None,
                 "waiting": (),
+                "root_id": self.run_input.root_id or workflow.info().workflow_id,
             }
         )
 

@@ -65,7 +65,7 @@ class LentVm:
         process = self._borrowed()
         _check_code(code, limits)
         inputs_json = _inputs_json(inputs, limits)
-        given = len(inputs_json) + len(more.get("streams", ""))
+        given = len(inputs_json) + len(str(more.get("streams", "")))
         reply = await process.call(
             {
                 "code": code,

@@ -248,13 +248,15 @@ SHAPES: dict[str, Shape] = {
     ),
 }
 
-SHAPES |= {
-    name: Shape(
-        draw,
-        inputs=lambda _url: {"n": 1, "items": ITEMS},
-        options=OPTIONS.get(name, {}),
-        act=ACTS.get(name),
-        debug=name == "debugged",
-    )
-    for name, draw in DRAWN.items()
-}
+SHAPES.update(
+    {
+        name: Shape(
+            draw,
+            inputs=lambda _url: {"n": 1, "items": ITEMS},
+            options=OPTIONS.get(name, {}),
+            act=ACTS.get(name),
+            debug=name == "debugged",
+        )
+        for name, draw in DRAWN.items()
+    }
+)

@@ -224,7 +224,8 @@ class RunInput(_Wire):
     root_id: str | None = None
     """Of a sub-graph: the workflow id of the run that it belongs to."""
     waiting: tuple[Waiting, ...] = ()
-    """Of a continued run: the questions of its sub-graphs."""
+    """Of a continued run: the questions of its sub-graphs; of a continued sub-graph: those that its
+    root has heard of."""
     slot_turn: int = 0
     slot_away: bool = False
     """Of a continued run: how often it has given its place back, and whether it has it."""
