@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from xworkflow.client.workflow_cache import WorkflowCache
     from xworkflow.context import WorkflowContext
     from xworkflow.domain.events import GraphEngineEvent
+    from xworkflow.domain.governing import Budget, Price, UsageQuota
     from xworkflow.domain.loading import load
     from xworkflow.domain.policy import EngineConfig
     from xworkflow.domain.pool import VariablePool
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         RealIdGenerator,
         RealTimeProvider,
     )
+    from xworkflow.runtime_group.governor import DefaultResourceGovernor
     from xworkflow.runtime_group.group import ResourceGroup, RuntimeGroup, RuntimeGroupBuilder
     from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
     from xworkflow.runtime_group.sandbox import DefaultSandboxPool
@@ -69,9 +71,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AuditLogger": "ports",
+    "Budget": "domain.governing",
     "CompiledWorkflow": "client.compiled",
     "Completed": "client.status",
     "CredentialProvider": "ports",
+    "DefaultResourceGovernor": "runtime_group.governor",
     "DefaultSandboxPool": "runtime_group.sandbox",
     "DslParseError": "errors",
     "EngineConfig": "domain.policy",
@@ -93,6 +97,7 @@ _HOMES = {
     "NodeExecutor": "nodes.executors",
     "NodeExecutorRegistry": "nodes.executors",
     "NodeRunResult": "domain.results",
+    "Price": "domain.governing",
     "PythonRuntime": "ports",
     "RealIdGenerator": "providers",
     "RealTimeProvider": "providers",
@@ -107,6 +112,7 @@ _HOMES = {
     "SecurityPolicy": "domain.quota",
     "Stopped": "client.status",
     "TimeProvider": "ports",
+    "UsageQuota": "domain.governing",
     "ValidationFailed": "errors",
     "VariablePool": "domain.pool",
     "WasmRuntime": "ports",
@@ -125,9 +131,11 @@ _OLD_NAMES = {"RuntimeContext": "WorkflowContext"}
 
 __all__ = [
     "AuditLogger",
+    "Budget",
     "CompiledWorkflow",
     "Completed",
     "CredentialProvider",
+    "DefaultResourceGovernor",
     "DefaultSandboxPool",
     "DslParseError",
     "EngineConfig",
@@ -149,6 +157,7 @@ __all__ = [
     "NodeExecutor",
     "NodeExecutorRegistry",
     "NodeRunResult",
+    "Price",
     "PythonRuntime",
     "RealIdGenerator",
     "RealTimeProvider",
@@ -163,6 +172,7 @@ __all__ = [
     "SecurityPolicy",
     "Stopped",
     "TimeProvider",
+    "UsageQuota",
     "ValidationFailed",
     "VariablePool",
     "WasmRuntime",
