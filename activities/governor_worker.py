@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from temporalio import activity
 from temporalio.client import Client
@@ -25,6 +26,7 @@ from xworkflow.domain.governing import (
 from xworkflow.domain.wire import GRAPH_WORKFLOW, RegionReport
 
 _SIDE_BY_SIDE: Final = 16
+_polled: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -40,10 +42,17 @@ async def ledger_worker(
 
     Few pollers: exchanges come one at a time from each process.
     """
-    sweep = Sweep(client)
+    queue, sweep = governor_queue(broker.group_id), Sweep(client)
+    polled = _polled.setdefault(client, set())
+    if queue in polled:  # another group object of the same id: one worker is enough
+        try:
+            yield
+        finally:
+            await in_loop_of(loop, broker.aclose())
+        return
     worker = Worker(
         client,
-        task_queue=governor_queue(broker.group_id),
+        task_queue=queue,
         workflows=[ledger],
         activities=[sweep.sweep, sweep.doubt],
         workflow_runner=runner,
@@ -52,11 +61,15 @@ async def ledger_worker(
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=2),
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=1),
     )
-    async with worker:
-        try:
-            yield
-        finally:
-            await in_loop_of(loop, broker.aclose())
+    polled.add(queue)
+    try:
+        async with worker:
+            try:
+                yield
+            finally:
+                await in_loop_of(loop, broker.aclose())
+    finally:
+        polled.discard(queue)
 
 
 class Sweep:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from xworkflow.client.workflow_cache import WorkflowCache
     from xworkflow.context import WorkflowContext
     from xworkflow.domain.events import GraphEngineEvent
+    from xworkflow.domain.governing import Budget, Price, UsageQuota
     from xworkflow.domain.loading import load
     from xworkflow.domain.network_policy import NetworkMode, NetworkPolicy
     from xworkflow.domain.policy import EngineConfig
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         FileCredentials,
     )
     from xworkflow.runtime_group.credentials_vault import VaultConfig, VaultCredentials
+    from xworkflow.runtime_group.governor import DefaultResourceGovernor
     from xworkflow.runtime_group.group import ResourceGroup, RuntimeGroup, RuntimeGroupBuilder
     from xworkflow.runtime_group.http import HttpPoolConfig
     from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
@@ -91,9 +93,11 @@ _HOMES = {
     "AuditLogger": "ports",
     "CachedCredentials": "runtime_group.credentials",
     "ChainedCredentials": "runtime_group.credentials",
+    "Budget": "domain.governing",
     "CompiledWorkflow": "client.compiled",
     "Completed": "client.status",
     "CredentialProvider": "ports",
+    "DefaultResourceGovernor": "runtime_group.governor",
     "DefaultSandboxPool": "runtime_group.sandbox",
     "DslLimits": "domain.quota",
     "DslParseError": "errors",
@@ -126,6 +130,7 @@ _HOMES = {
     "NodeLimits": "domain.security_limits",
     "NodeRunResult": "domain.results",
     "OtelAuditLogger": "runtime_group.audit_loggers",
+    "Price": "domain.governing",
     "PythonRuntime": "ports",
     "RealIdGenerator": "providers",
     "RealTimeProvider": "providers",
@@ -143,6 +148,7 @@ _HOMES = {
     "TemplateSafetyConfig": "domain.security_limits",
     "TimeProvider": "ports",
     "TracingAuditLogger": "runtime_group.audit_loggers",
+    "UsageQuota": "domain.governing",
     "ValidationFailed": "errors",
     "VariablePool": "domain.pool",
     "VaultConfig": "runtime_group.credentials_vault",
@@ -163,11 +169,13 @@ _OLD_NAMES = {"RuntimeContext": "WorkflowContext"}
 
 __all__ = [
     "AuditLogger",
+    "Budget",
     "CachedCredentials",
     "ChainedCredentials",
     "CompiledWorkflow",
     "Completed",
     "CredentialProvider",
+    "DefaultResourceGovernor",
     "DefaultSandboxPool",
     "DslLimits",
     "DslParseError",
@@ -200,6 +208,7 @@ __all__ = [
     "NodeLimits",
     "NodeRunResult",
     "OtelAuditLogger",
+    "Price",
     "PythonRuntime",
     "RealIdGenerator",
     "RealTimeProvider",
@@ -217,6 +226,7 @@ __all__ = [
     "TemplateSafetyConfig",
     "TimeProvider",
     "TracingAuditLogger",
+    "UsageQuota",
     "ValidationFailed",
     "VariablePool",
     "VaultConfig",

@@ -25,6 +25,7 @@ from xworkflow.domain.governing import (
     Kind,
     Price,
     UsageQuota,
+    WorkerSlots,
     governor_id,
 )
 from xworkflow.domain.quota import ResourceQuota
@@ -402,6 +403,28 @@ async def _histories(client: Client, workflow_id: str) -> int:
         if not run_id:
             return count
         count += 1
+
+
+async def test_a_noisy_group_does_not_hold_up_another_one_of_the_same_process(
+    temporal_client: Client, task_queue: str, web: MockServer
+) -> None:
+    """Each group has slots of its own."""
+    few = WorkerSlots(activities=2, workflow_tasks=2, pollers=1)
+    noisy = RuntimeGroup(group_id=f"noisy-{task_queue}", worker_slots=few)
+    quiet = RuntimeGroup(group_id=f"quiet-{task_queue}")
+    benches = [Bench(temporal_client, f"{g.group_id}", g) for g in (noisy, quiet)]
+    async with benches[0].worker(), benches[1].worker():
+        crowd = [await benches[0].start(fetch(web, "/never"), {"n": 1}) for _ in range(20)]
+        while len(web.requests) < 2:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            handle = await benches[1].start(fetch(web, "/ok"), {"n": 1})
+            assert await handle.wait() == Completed({"body": "fine"})
+        assert [request.path for request in web.requests] == ["/never", "/never", "/ok"]
+        for run in crowd:
+            await temporal_client.get_workflow_handle(run.execution_id).terminate()
+    for bench in benches:
+        await bench.group.aclose()
 
 
 async def test_kinds_of_budgets_are_fields_of_the_quota() -> None:
