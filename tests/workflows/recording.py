@@ -9,12 +9,17 @@ were: what was emitted last counts.)
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from temporalio import workflow
 
+from tests.workflows.bench import Bench
+from xworkflow.client.handle import WorkflowHandle
 from xworkflow.domain.commands import Emit
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.engine.carrier import LaneEffect
@@ -60,3 +65,44 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> Recording:
 
     monkeypatch.setattr(Shell, "_perform", listening)
     return recording
+
+
+Seen = list[tuple[str, GraphEngineEvent]]
+
+
+async def read_all(handle: WorkflowHandle, *, after: str = "", follow: bool = False) -> Seen:
+    """A run's events, each with the id of the workflow that it belongs to."""
+    seen: Seen = []
+    async with aclosing(handle.read(follow=follow, after=after)) as batches:
+        async for feed, new in batches:
+            seen += [(feed.workflow_id, event) for event in new]
+    return seen
+
+
+def by_workflow(seen: Seen) -> dict[str, list[GraphEngineEvent]]:
+    found: dict[str, list[GraphEngineEvent]] = defaultdict(list)
+    for workflow_id, event in seen:
+        found[workflow_id].append(event)
+    return dict(found)
+
+
+def check_reading(recording: Recording, execution_id: str, seen: Seen) -> None:
+    """What a reader saw of a run is what its workflows emitted."""
+    found = by_workflow(seen)
+    ran = {name for name in recording.emitted if name.split("/")[0] == execution_id}
+    for workflow_id in {*ran, *found}:
+        assert found.get(workflow_id, []) == recording.of(workflow_id), workflow_id
+
+
+@pytest_asyncio.fixture
+async def watched_bench(idle_bench: Bench, recording: Recording) -> AsyncIterator[Bench]:
+    """A bench each of whose runs is read when the test is over, and held against what it emitted.
+
+    Without the workflow sandbox: what is recorded must be this process's own.
+    """
+    async with idle_bench.worker():
+        yield idle_bench
+        for execution_id in {name.split("/")[0] for name in recording.emitted}:
+            handle = WorkflowHandle(idle_bench.client, execution_id)
+            await handle.wait()
+            check_reading(recording, execution_id, await read_all(handle))

@@ -10,9 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -24,7 +22,14 @@ from tests.properties.nested_graphs import INPUTS, Drawer, Nest, schema_of
 from tests.properties.nested_naive import End, interpret
 from tests.workflows.bench import Bench
 from tests.workflows.reckoner import Reckoner
-from tests.workflows.recording import Recording, recording
+from tests.workflows.recording import (
+    Recording,
+    Seen,
+    by_workflow,
+    check_reading,
+    read_all,
+    recording,
+)
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, ExecutionStatus, Failed
@@ -37,8 +42,6 @@ __all__ = ["recording"]  # a fixture
 GRAPHS = 36
 SIDE_BY_SIDE = 4
 MOST_BODIES = 40
-
-Seen = list[tuple[str, GraphEngineEvent]]
 
 
 @dataclass(frozen=True)
@@ -78,22 +81,6 @@ def drawn_graphs(seed: int, count: int, *, most_bodies: int = MOST_BODIES) -> It
         seed += 1
 
 
-async def read(handle: WorkflowHandle, *, after: str = "", follow: bool = False) -> Seen:
-    """All events with the id of the workflow that each belongs to."""
-    seen: Seen = []
-    async with aclosing(handle.read(follow=follow, after=after)) as batches:
-        async for feed, new in batches:
-            seen += [(feed.workflow_id, event) for event in new]
-    return seen
-
-
-def by_workflow(seen: Seen) -> dict[str, list[GraphEngineEvent]]:
-    found: dict[str, list[GraphEngineEvent]] = defaultdict(list)
-    for workflow_id, event in seen:
-        found[workflow_id].append(event)
-    return dict(found)
-
-
 def numbers(seen: Seen) -> set[tuple[str, int]]:
     return {(workflow_id, event.seq) for workflow_id, event in seen}
 
@@ -119,7 +106,7 @@ async def start(bench: Bench, nest: Nest, url: str, **options: Any) -> WorkflowH
 
 async def run(bench: Bench, drawn: Drawn, url: str, **options: Any) -> Trial:
     handle = await start(bench, drawn.nest, url, **options)
-    reading = asyncio.create_task(read(handle, follow=True))
+    reading = asyncio.create_task(read_all(handle, follow=True))
     status = await handle.wait()
     return Trial(drawn, handle, status, await reading)
 
@@ -151,17 +138,9 @@ async def test_nested_graphs_give_what_the_naive_interpreter_gives_and_read_as_t
 
     for trial in await asyncio.gather(*map(one, graphs)):
         check_result(trial)
-        closed = await read(trial.handle)
-        emitted = {
-            workflow_id: recording.of(workflow_id)
-            for workflow_id in recording.emitted
-            if workflow_id.split("/")[0] == trial.handle.execution_id
-        }
+        closed = await read_all(trial.handle)
         for seen in (trial.live, closed):
-            found = by_workflow(seen)
-            for workflow_id in {*emitted, *found}:
-                told, ran = found.get(workflow_id, []), emitted.get(workflow_id, [])
-                assert told == ran, (trial.drawn.seed, workflow_id)
+            check_reading(recording, trial.handle.execution_id, seen)
         check_order(trial.live)
         check_order(closed)
     assert recording.emitted
@@ -213,7 +192,7 @@ async def test_readers_that_begin_at_any_cursor_see_exactly_the_rest(
         assert len(everything) == len(trial.live)
         places = range(len(trial.live))
         for place in sorted(chance.sample(places, min(25, len(places)))):
-            rest = await read(trial.handle, after=trial.live[place][1].cursor)
+            rest = await read_all(trial.handle, after=trial.live[place][1].cursor)
             seen = trial.live[: place + 1]
             assert len(numbers(rest)) == len(rest), (drawn.seed, place)
             assert numbers(rest) == everything - numbers(seen), (drawn.seed, place)
