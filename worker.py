@@ -10,13 +10,24 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    Interceptor,
+    Plugin,
+    PollerBehaviorSimpleMaximum,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowRunner,
+)
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from xworkflow.activities.execute_node import NodeActivities
+from xworkflow.activities.governor_broker import GovernorBroker
+from xworkflow.activities.governor_worker import ledger_worker
+from xworkflow.activities.run_ends import RunEndsWatch
 from xworkflow.domain.wire import task_queue
 from xworkflow.runtime_group.group import RuntimeGroup
-from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
+from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflow
 
 PASSED_THROUGH = (
     # pure, frozen after import, and the plan cache that all runs share
@@ -63,19 +74,61 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
     ``node_loop`` is the event loop to execute nodes in, when it is not the one that the worker runs
     in.
     """
+    slots = group.worker_slots
+    queue = queue or task_queue(group.group_id)
+    runner = workflow_runner(sandboxed=sandboxed)
+    group, interceptors, plugins = _governed(client, group, queue, runner, node_loop)
     return Worker(
         client,
-        task_queue=queue or task_queue(group.group_id),
+        task_queue=queue,
         workflows=[GraphWorkflow, SubGraphWorkflow],
         activities=NodeActivities(group, node_loop).all(),
-        workflow_runner=workflow_runner(sandboxed=sandboxed),
+        workflow_runner=runner,
+        interceptors=interceptors,
+        plugins=plugins,
         max_cached_workflows=max_cached_workflows,
+        max_concurrent_workflow_tasks=max(2, slots.workflow_tasks),  # the SDK's least, with a cache
+        max_concurrent_activities=slots.activities,
+        max_concurrent_local_activities=slots.local_activities,
+        # one of the workflow pollers is for the process's own sticky queue
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=max(2, slots.pollers)),
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=slots.pollers),
         # a cancel travels with the answer to a heartbeat; the default throttle makes it wait 12 s
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         # the next task of a run whose worker died waits this long before another may have it
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
+
+
+def _governed(
+    client: Client,
+    group: RuntimeGroup,
+    queue: str,
+    runner: WorkflowRunner,
+    node_loop: asyncio.AbstractEventLoop | None,
+) -> tuple[RuntimeGroup, list[Interceptor], list[Plugin]]:
+    """The group with its governor, and what tells that of the runs. Nothing for most groups."""
+    plugins: list[Plugin] = []
+    if group.group_id is None:
+        return group, [], plugins
+    group_id = group.group_id
+    if group.resource_governor is None and group.usage_quota is not None:
+        broker = GovernorBroker(client, group_id, group.usage_quota, queue)
+        group = group.replaced(resource_governor=broker)
+        plugins.append(
+            SimplePlugin(
+                "xworkflow.governor",
+                run_context=lambda: ledger_worker(
+                    client, broker, GovernorWorkflow, runner, node_loop
+                ),
+            )
+        )
+    if group.resource_governor is None:
+        return group, [], plugins
+    loop = node_loop or asyncio.get_running_loop()
+    watch = RunEndsWatch(client, group.resource_governor, group_id, loop)
+    return group, [watch], plugins
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from xworkflow.domain.wire import Admission, Policy
+from xworkflow.domain.governing import RunAsks, UsageQuota, Verdict
+from xworkflow.domain.wire import Admission, Policy, RegionTask
 from xworkflow.errors import NodeError
+from xworkflow.ports import AdmittingGovernor, BudgetGovernor, ResourceGovernor
 from xworkflow.runtime_group.group import RuntimeGroup
 
 
-async def admit(group: RuntimeGroup, execution_id: str) -> Admission:
-    """Never waits: granted with the policy as data, or refused with the reason. Idempotent by
-    run."""
+async def admit(group: RuntimeGroup, task: RegionTask) -> Admission:
+    """Never waits for a place: granted with the policy as data, queued, or refused with the reason.
+    Idempotent by run and turn."""
     governor = group.resource_governor
-    if governor is not None and group.group_id is not None:
-        try:
-            await governor.check_workflow_start(group.group_id)
-        except NodeError as error:
-            return Admission(granted=False, reason=str(error))
-        await governor.record_workflow_start(group.group_id, execution_id)
-    return Admission(policy=policy_of(group))
+    # a run keeps the limits that it began with
+    policy = policy_of(group) if task.turn == 0 else None
+    if governor is None or group.group_id is None:
+        return Admission(policy=policy)
+    verdict = await _verdict(governor, group.group_id, task)
+    if verdict.answer == "refused":
+        return Admission(granted=False, reason=verdict.reason)
+    queued = verdict.answer == "queued"
+    return Admission(granted=not queued, queued=queued, policy=policy, lease=verdict.lease)
+
+
+async def _verdict(governor: ResourceGovernor, group_id: str, task: RegionTask) -> Verdict:
+    if isinstance(governor, AdmittingGovernor):
+        return await governor.admit(group_id, asking(task, _usage_quota(governor)))
+    try:
+        await governor.check_workflow_start(group_id)
+    except NodeError as error:
+        return Verdict(answer="refused", reason=str(error))
+    await governor.record_workflow_start(group_id, task.execution_id)
+    return Verdict()
+
+
+def asking(task: RegionTask, quota: UsageQuota | None) -> RunAsks:
+    """What a run asks for, under the key by which its group shares places."""
+    keys = {"app": task.app_name, "user": task.user}
+    key = "" if quota is None else keys.get(quota.fair_by, "")
+    return RunAsks(run=task.execution_id, turn=task.turn, fair_key=key)
+
+
+def _usage_quota(governor: ResourceGovernor | None) -> UsageQuota | None:
+    return governor.usage_quota if isinstance(governor, BudgetGovernor) else None
 
 
 def policy_of(group: RuntimeGroup) -> Policy:
     """The group's limits, as they stand now."""
+    usage = _usage_quota(group.resource_governor)
     return Policy(
         max_steps=group.quota.max_steps,
         max_execution_time_secs=group.quota.max_execution_time_secs,
         security_level=group.security_level.value,
         all_activities=group.node_placement == "activity",
+        limits=group.limits,
+        yields_slot=usage is not None and usage.yields,
     )

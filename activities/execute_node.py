@@ -47,7 +47,8 @@ class NodeActivities:
             )
         task: NodeTask = activity.payload_converter().from_payload(args[0].payload, NodeTask)
         with _heartbeats():
-            return await in_loop(self._loop, attempt(self._group, task))
+            tries = activity.info().attempt
+            return await in_loop(self._loop, attempt(self._group, task, tries))
 
     @activity.defn(name=LOCAL_REGION)
     async def local_region(self, task: RegionTask) -> RegionReport:
@@ -58,7 +59,7 @@ class NodeActivities:
         return await in_loop(self._loop, self._carry(task, compiled))
 
     async def _carry(self, task: RegionTask, compiled: Compiled) -> RegionReport:
-        admission = await admit(self._group, task.execution_id) if task.admit else None
+        admission = await admit(self._group, task) if task.admit else None
         return await Region(self._group, task, compiled).carry(admission)
 
 

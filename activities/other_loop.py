@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from temporalio import activity
@@ -35,6 +36,22 @@ async def in_loop(loop: asyncio.AbstractEventLoop | None, work: Coroutine[Any, A
         if activity.is_cancelled():
             raise
         raise _lost() from None
+
+
+async def in_loop_of(
+    loop: asyncio.AbstractEventLoop | None, work: Coroutine[Any, Any, None]
+) -> None:
+    """Await ``work`` in another loop, outside of any activity; a closed loop has lost it."""
+    if loop is None or loop is asyncio.get_running_loop():
+        await work
+        return
+    try:
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError:
+        work.close()
+        return
+    with suppress(TimeoutError, asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.wrap_future(future), timeout=3.0)
 
 
 def _lost() -> ApplicationError:

@@ -8,31 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
+from xworkflow.domain.governing import UsageQuota, WorkerSlots
 from xworkflow.domain.quota import ResourceQuota, SecurityLevel, SecurityPolicy
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.nodes.executors import NodeExecutorRegistry
 from xworkflow.ports import (
     AuditLogger,
     CredentialProvider,
+    DeltaSink,
     HttpClient,
     MemoryProvider,
     Ports,
     ResourceGovernor,
+    SandboxLimits,
     SandboxPool,
+    SecretStore,
+    StreamStore,
     TemplateFunction,
     TimeProvider,
 )
+from xworkflow.runtime_group.audit_loggers import default_audit_logger
+from xworkflow.runtime_group.egress import NetworkGuard
 from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool, PythonTier2
+from xworkflow.runtime_group.secret_stores import process_secret_store
 
 NodePlacement = Literal["auto", "activity"]
 
+_NO_LIMITS: Final = SecurityLimits()
 _NO_FUNCTIONS: Mapping[str, TemplateFunction] = MappingProxyType({})
 
 
@@ -53,7 +63,9 @@ class RuntimeGroup:
 
     ``node_placement="activity"`` makes every node but pure control flow a regular activity, so that
     all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
-    runs may be; workers on several machines need it shared.
+    runs may be; workers on several machines need it shared. Without a ``stream_store`` nobody can
+    read along while a model answers; everything else is the same. A ``usage_quota`` holds for
+    all worker processes of a named group together; the worker brings the governor that counts it.
     """
 
     group_id: str | None = None
@@ -71,10 +83,14 @@ class RuntimeGroup:
     security_level: SecurityLevel = SecurityLevel.STANDARD
     security_policy: SecurityPolicy | None = None
     credential_provider: CredentialProvider | None = None
+    secret_store: SecretStore = field(default_factory=process_secret_store)
     resource_governor: ResourceGovernor | None = None
     audit_logger: AuditLogger | None = None
     node_placement: NodePlacement = "auto"
     file_directory: Path | None = None
+    stream_store: StreamStore | None = None
+    usage_quota: UsageQuota | None = None
+    worker_slots: WorkerSlots = field(default_factory=WorkerSlots)
 
     @classmethod
     def default(cls) -> RuntimeGroup:
@@ -87,8 +103,12 @@ class RuntimeGroup:
 
     @property
     def http_client(self) -> HttpClient:
-        """The group's one way out to the network."""
-        return self.http_client_provider
+        """The group's one way out to the network, under its policy."""
+        policy = self.security_policy
+        guard = NetworkGuard(policy.network) if policy is not None and policy.network else None
+        if self.group_id is None and guard is None:
+            return self.http_client_provider
+        return self.http_client_provider.client(self.group_id or "", guard)
 
     @property
     def has_own_limits(self) -> bool:
@@ -108,10 +128,33 @@ class RuntimeGroup:
         both."""
         return all(getattr(self, f.name) is getattr(other, f.name) for f in fields(self))
 
-    def ports(
-        self, time: TimeProvider, *, idempotency_key: str = "", strict_template: bool = False
+    @cached_property
+    def limits(self) -> SecurityLimits:
+        """What the group's policy bounds while a run is under way."""
+        policy = self.security_policy
+        return _NO_LIMITS if policy is None else policy.limits
+
+    @property
+    def audit(self) -> AuditLogger | None:
+        """The group's own logger, else its policy's, else the one of every level but permissive."""
+        policy = self.security_policy
+        if self.audit_logger is not None or policy is None:
+            return self.audit_logger
+        if policy.audit_logger is not None or policy.level is SecurityLevel.PERMISSIVE:
+            return policy.audit_logger
+        return default_audit_logger()
+
+    def ports(  # noqa: PLR0913 - what one execution may ask for, each independent
+        self,
+        time: TimeProvider,
+        *,
+        idempotency_key: str = "",
+        strict_template: bool = False,
+        stream: bool = False,
+        deltas: DeltaSink | None = None,
+        node_type: str = "",
     ) -> Ports:
-        """What one execution of a node is lent from this group."""
+        """What one execution of a node is lent from this group; its limits depend on its type."""
         return Ports(
             sandbox=self.sandbox_pool,
             http=self.http_client,
@@ -120,11 +163,29 @@ class RuntimeGroup:
             files=GroupFiles(self.http_client, self.file_directory),
             group_id=self.group_id,
             idempotency_key=idempotency_key,
-            max_response_bytes=self.quota.http_max_response_bytes if self.has_own_limits else None,
+            sandbox_limits=self._sandbox_limits(node_type),
+            max_response_bytes=self._max_response_bytes(node_type),
             credential_provider=self.credential_provider,
-            audit_logger=self.audit_logger,
+            audit_logger=self.audit,
             strict_template=strict_template,
+            stream=stream,
+            deltas=deltas,
         )
+
+    def _sandbox_limits(self, node_type: str) -> SandboxLimits:
+        limits, default = self.limits, SandboxLimits()
+        of_type = limits.of_type(node_type)
+        return replace(
+            default,
+            timeout_secs=of_type.max_execution_time or default.timeout_secs,
+            max_memory_bytes=of_type.max_memory_bytes or default.max_memory_bytes,
+            template=limits.template,
+        )
+
+    def _max_response_bytes(self, node_type: str) -> int | None:
+        quota = self.quota.http_max_response_bytes if self.has_own_limits else None
+        given = (quota, self.limits.of_type(node_type).max_output_bytes)
+        return min((limit for limit in given if limit is not None), default=None)
 
     async def rest(self) -> None:
         """End the group's processes and connections; the next use starts new ones.
@@ -139,6 +200,8 @@ class RuntimeGroup:
         """End the group's processes and connections for good. Safe to call twice."""
         await self.sandbox_pool.aclose()
         await self.http_client_provider.aclose()
+        if self.stream_store is not None:
+            await self.stream_store.aclose()
 
 
 def _parts_of(tenant: ResourceGroup) -> dict[str, Any]:
@@ -198,6 +261,13 @@ class RuntimeGroupBuilder:
     def sandbox_pool(self, pool: SandboxPool) -> Self:
         return self._set(sandbox_pool=pool)
 
+    def python_tier2(self, packages: Path | None = None) -> Self:
+        """Let CPython run what monty cannot, with packages of a directory (``PythonTier2``).
+
+        Replaces the pool with a fresh one.
+        """
+        return self._set(sandbox_pool=DefaultSandboxPool(python_tier2=PythonTier2(packages)))
+
     def http_pool_config(self, config: HttpPoolConfig) -> Self:
         """Replace the HTTP provider with a fresh one."""
         return self._set(http_client_provider=HttpClientProvider(config))
@@ -207,6 +277,9 @@ class RuntimeGroupBuilder:
 
     def credential_provider(self, provider: CredentialProvider) -> Self:
         return self._set(credential_provider=provider)
+
+    def secret_store(self, store: SecretStore) -> Self:
+        return self._set(secret_store=store)
 
     def resource_governor(self, governor: ResourceGovernor) -> Self:
         return self._set(resource_governor=governor)
@@ -219,6 +292,17 @@ class RuntimeGroupBuilder:
 
     def file_directory(self, directory: Path) -> Self:
         return self._set(file_directory=directory)
+
+    def usage_quota(self, quota: UsageQuota) -> Self:
+        """Hold the group to a quota over all its worker processes."""
+        return self._set(usage_quota=quota)
+
+    def worker_slots(self, slots: WorkerSlots) -> Self:
+        """What a worker process does for the group at once."""
+        return self._set(worker_slots=slots)
+
+    def stream_store(self, store: StreamStore) -> Self:
+        return self._set(stream_store=store)
 
     def build(self) -> RuntimeGroup:
         return RuntimeGroup(**self._parts)

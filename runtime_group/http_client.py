@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -15,11 +16,14 @@ import httpcore
 import httpx
 
 from xworkflow.errors import NodeError
-from xworkflow.ports import HttpRequest, HttpResponse
-from xworkflow.runtime_group.egress import EgressPolicy, MetadataBlocked, refused
+from xworkflow.ports import HttpRequest, HttpResponse, HttpStream
+from xworkflow.runtime_group.egress import EgressPolicy, EgressRefused, MetadataBlocked
+from xworkflow.runtime_group.egress.body import DecodingError, decoded
+from xworkflow.runtime_group.egress.quiet import keep_urls_out_of_logs
+from xworkflow.runtime_group.egress.refusal import invalid_url
+from xworkflow.runtime_group.egress.resolver import Resolver, SystemResolver
+from xworkflow.runtime_group.egress.urls import PORTS, origin, port_of, read_url
 from xworkflow.runtime_group.http_transport import CheckedTransport, ResolutionError, SocketOption
-
-MAX_REDIRECTS: Final = 10
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD: Final = frozenset({307, 308})
@@ -63,10 +67,15 @@ class PooledHttpClient:
     """
 
     def __init__(
-        self, config: HttpPoolConfig | None = None, policy: EgressPolicy | None = None
+        self,
+        config: HttpPoolConfig | None = None,
+        policy: EgressPolicy | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._config = config or HttpPoolConfig()
         self._policy: EgressPolicy = policy or MetadataBlocked()
+        self._resolver: Resolver = resolver or SystemResolver()
+        keep_urls_out_of_logs()
         self._clients: WeakKeyDictionary[
             asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]
         ] = WeakKeyDictionary()
@@ -79,13 +88,28 @@ class PooledHttpClient:
         Raises NodeError: ``input_validation_error`` for a URL that is invalid or refused,
         ``http_error`` for everything that goes wrong on the way.
         """
+        async with self.stream(request) as answer:
+            content = b"".join([part async for part in answer.parts])
+        return HttpResponse(answer.status_code, answer.headers, content)
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[HttpStream]:
+        """As ``send``, with the body to be read while it comes; its errors are the same."""
         self._requests += 1
         self._active += 1
+        limit = asyncio.timeout(request.timeout_secs)
         try:
-            async with asyncio.timeout(request.timeout_secs):
-                return await self._follow(request)
+            async with limit:
+                response = await self._follow(request)
+                try:
+                    headers = _headers(response)
+                    yield HttpStream(response.status_code, headers, _parts(response, request))
+                finally:
+                    await response.aclose()
         except TimeoutError:
-            where = _origin(_parsed(request.url))
+            if not limit.expired():
+                raise
+            where = origin(read_url(request.url))
             raise _failed(f"{where} timed out after {request.timeout_secs:g}s") from None
         finally:
             self._active -= 1
@@ -102,39 +126,44 @@ class PooledHttpClient:
         for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
             await client.aclose()
 
-    async def _follow(self, request: HttpRequest) -> HttpResponse:
-        hop = request
-        for _ in range(MAX_REDIRECTS + 1):
-            response = await self._exchange(hop)
+    async def _follow(self, request: HttpRequest) -> httpx.Response:
+        """The open response at the end of all redirects; whoever gets it closes it."""
+        hop, limit = request, self._policy.max_redirects
+        for count in range(limit + 1):
+            try:
+                response = await self._exchange(hop)
+            except EgressRefused as refusal:
+                raise (refusal.of_redirect() if count else refusal) from None
             location = _location(response)
             if location is None or not request.follow_redirects:
                 return response
+            try:
+                async for _part in _parts(response, hop):
+                    pass  # what is read to its end leaves its connection to the next hop
+            finally:
+                await response.aclose()
             hop = _redirected(hop, response.status_code, location)
-        raise _failed(f"more than {MAX_REDIRECTS} redirects", retryable=False)
+        raise _failed(f"more than {limit} redirects", retryable=False)
 
-    async def _exchange(self, request: HttpRequest) -> HttpResponse:
+    async def _exchange(self, request: HttpRequest) -> httpx.Response:
         url = self._allowed(request.url)
         client = self._client(request.verify_tls)
         try:
-            response = await client.send(self._built(client, request, url), stream=True)
-            try:
-                content = await _read(response, request)
-            finally:
-                await response.aclose()
+            return await client.send(self._built(client, request, url), stream=True)
         except (httpx.HTTPError, *_TRANSPORT_ERRORS) as error:
-            raise _mapped(error, _origin(url)) from error
-        headers = tuple((name.lower(), value) for name, value in response.headers.multi_items())
-        return HttpResponse(response.status_code, headers, content)
+            raise _mapped(error, origin(url)) from error
 
     def _allowed(self, text: str) -> httpx.URL:
-        url = _parsed(text)
-        self._policy.check_url(url.scheme, url.host, url.port or _PORTS[url.scheme])
+        url = read_url(text)
+        self._policy.check_url(url.scheme, url.host, port_of(url), user_info=bool(url.userinfo))
         return url
 
     def _built(
         self, client: httpx.AsyncClient, request: HttpRequest, url: httpx.URL
     ) -> httpx.Request:
         default = self._config.default_timeout
+        # under a policy a name is allowed, and a Host header would ask for another one there
+        left_out = _OWN if isinstance(self._policy, MetadataBlocked) else _OWN | {"host"}
         return client.build_request(
             request.method,
             url,
@@ -142,7 +171,7 @@ class PooledHttpClient:
             headers=[
                 (name.encode(), value.encode())
                 for name, value in request.headers
-                if name.lower() not in _OWN
+                if name.lower() not in left_out
             ],
             content=request.content,
             timeout=httpx.Timeout(
@@ -163,6 +192,7 @@ class PooledHttpClient:
         config = self._config
         transport = CheckedTransport(
             self._policy,
+            self._resolver,
             ssl_context=httpx.create_ssl_context(verify=verify_tls),
             max_idle=config.pool_max_idle_per_host * _IDLE_HOSTS,
             idle_secs=config.pool_idle_timeout,
@@ -179,40 +209,25 @@ class PooledHttpClient:
         )
 
 
-_PORTS: Final = {"http": 80, "https": 443}
+def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in response.headers.multi_items())
 
 
-def _parsed(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise refused(f"Invalid URL: {error}") from None
-    if url.scheme not in _PORTS:
-        raise refused(f"Invalid URL: the scheme must be http or https, not '{url.scheme}'")
-    if not url.host:
-        raise refused("Invalid URL: it names no host")
-    return url
-
-
-def _origin(url: httpx.URL) -> str:
-    """What of a URL may be told: path and query can hold secrets."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
-async def _read(response: httpx.Response, request: HttpRequest) -> bytes:
+async def _parts(response: httpx.Response, request: HttpRequest) -> AsyncIterator[bytes]:
     """The decoded body. Raises NodeError as soon as it is known to be too large."""
     limit = request.max_response_bytes
     declared = response.headers.get("content-length", "")
     if limit is not None and request.method != "HEAD" and declared.isdecimal():
         _check_size(int(declared), limit)
-    parts: list[bytes] = []
     size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if limit is not None:
-            _check_size(size, limit)
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        async for part in decoded(response):
+            size += len(part)
+            if limit is not None:
+                _check_size(size, limit)
+            yield part
+    except (httpx.HTTPError, DecodingError, *_TRANSPORT_ERRORS) as error:
+        raise _mapped(error, origin(response.request.url)) from error
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -220,19 +235,19 @@ def _check_size(size: int, limit: int) -> None:
         raise _failed(f"HTTP response too large (max {limit} bytes, got {size})")
 
 
-def _location(response: HttpResponse) -> str | None:
+def _location(response: httpx.Response) -> str | None:
     if response.status_code not in _REDIRECTS:
         return None
-    return dict(response.headers).get("location")
+    return dict(_headers(response)).get("location")
 
 
 def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:
     """The next hop: as browsers do it, and no credentials to another origin."""
-    old = _parsed(request.url)
+    old = read_url(request.url)
     try:
         new = old.join(location)
-    except httpx.InvalidURL as error:
-        raise refused(f"Invalid URL: {error}") from None
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise invalid_url(str(error)).of_redirect() from None
     dropped: frozenset[str] = frozenset()
     if _endpoint(new) != _endpoint(old):
         dropped |= _CREDENTIALS | request.credential_headers | {"host"}
@@ -244,7 +259,7 @@ def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest
 
 
 def _endpoint(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
+    return url.scheme, url.host, url.port or PORTS.get(url.scheme)
 
 
 def _keepalive(after_secs: int) -> list[SocketOption]:
@@ -270,7 +285,7 @@ _MESSAGES: Final[tuple[tuple[type[Exception], Callable[[str, Exception], str]], 
     (httpcore.ConnectTimeout, lambda where, _: f"connecting to {where} timed out"),
     (httpcore.TimeoutException, lambda where, _: f"{where} did not answer in time"),
     (httpcore.ConnectError, lambda where, error: f"cannot connect to {where}: {error}"),
-    (httpx.DecodingError, lambda where, error: f"unreadable response of {where}: {error}"),
+    (DecodingError, lambda where, error: f"unreadable response of {where}: {error}"),
 )
 
 

@@ -8,7 +8,6 @@ goes to one of those very addresses; TLS still verifies the name.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from ipaddress import ip_address
@@ -18,6 +17,8 @@ import httpcore
 import httpx
 
 from xworkflow.runtime_group.egress import EgressPolicy
+from xworkflow.runtime_group.egress.resolver import Resolver
+from xworkflow.runtime_group.egress.urls import address_of
 
 SocketOption = tuple[int, int, int]
 
@@ -25,8 +26,9 @@ SocketOption = tuple[int, int, int]
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Opens sockets for httpcore, to checked addresses only."""
 
-    def __init__(self, policy: EgressPolicy) -> None:
+    def __init__(self, policy: EgressPolicy, resolver: Resolver) -> None:
         self._policy = policy
+        self._resolver = resolver
         self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
@@ -50,18 +52,20 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def _checked(self, host: str, port: int, timeout: float | None) -> list[str]:  # noqa: ASYNC109
         """The addresses of a host, all of which pass; one that does not refuses the host."""
-        loop = asyncio.get_running_loop()
+        literal = address_of(host)
+        if literal is not None:
+            self._policy.check_address(host, literal)
+            return [str(literal)]
         try:
             async with asyncio.timeout(timeout):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                addresses = await self._resolver.resolve(host, port)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"resolving {host} took too long") from None
         except (OSError, UnicodeError) as error:
             raise ResolutionError(host) from error
-        addresses = list(dict.fromkeys(cast("str", entry[4][0]) for entry in found))
         for address in addresses:
             self._policy.check_address(host, ip_address(address.partition("%")[0]))
-        return addresses
+        return list(addresses)
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)
@@ -81,6 +85,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     def __init__(  # noqa: PLR0913 - the pool's own settings
         self,
         policy: EgressPolicy,
+        resolver: Resolver,
         *,
         ssl_context: ssl.SSLContext,
         max_idle: int,
@@ -97,7 +102,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             http2=http2,
             retries=0,
             socket_options=list(socket_options),
-            network_backend=CheckedBackend(policy),
+            network_backend=CheckedBackend(policy, resolver),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

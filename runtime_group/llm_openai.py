@@ -1,4 +1,5 @@
-"""The OpenAI-compatible provider: one call, one request, one answer (spec/runtime.md 3.3).
+"""The OpenAI-compatible provider: one call, one request, one answer, whole or in pieces
+(spec/runtime.md 3.3).
 
 It keeps no connection of its own: each request goes out through the group's client, under its
 policy. It never retries; a node's ``retry_config`` does. The API key travels in a header, and in no
@@ -8,15 +9,23 @@ error: servers that quote it are corrected.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ModelInfo, ProviderInfo
 from xworkflow.domain.retry_after import retry_after_secs
 from xworkflow.errors import NodeError, NodeFailure
-from xworkflow.ports import HttpClient, HttpRequest, HttpResponse
-from xworkflow.runtime_group.openai_wire import UnreadableAnswerError, read_answer, written_request
+from xworkflow.ports import HttpClient, HttpRequest, HttpResponse, HttpStream, OnDelta
+from xworkflow.runtime_group.openai_wire import (
+    AnswerErrorEvent,
+    StreamedAnswer,
+    UnreadableAnswerError,
+    read_answer,
+    written_request,
+)
+from xworkflow.runtime_group.sse import SseDecoder
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_MODEL: Final = "gpt-4o"
@@ -27,6 +36,8 @@ _MAX_QUOTED: Final = 4096
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _UNLIMITED_SECS: Final = 24 * 3600.0
 """The call itself has no limit of its own: a node's ``timeout_secs``, or the run's, ends it."""
+_PASSING: Final = ("server_error", "overloaded", "rate_limit", "timeout", "unavailable")
+"""Words in the kind of an error that say: ask again."""
 _UNSENDABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -69,14 +80,68 @@ class OpenAiProvider:
     async def chat_completion(self, request: ChatRequest, http: HttpClient) -> ChatResponse:
         """Ask, and read the whole answer. Raises NodeError with a code of 3.3."""
         config = _merged(self._config, request.credentials)
-        response = await _sent(_http_request(config, request), http)
-        if not 200 <= response.status_code < 300:  # noqa: PLR2004
+        with _network_errors():
+            response = await http.send(_http_request(config, request))
+        if not _is_answer(response):
             raise _refused(response, config.api_key)
-        try:
-            return read_answer(response.content)
-        except UnreadableAnswerError as error:
-            text = f"Serialization error: {error}"
-            raise NodeError(NodeFailure(code="internal_error", text=text)) from None
+        return _read(response.content)
+
+    async def chat_completion_stream(
+        self, request: ChatRequest, http: HttpClient, on_delta: OnDelta
+    ) -> ChatResponse:
+        """Ask, and hand out the answer piece by piece. Raises NodeError with a code of 3.3.
+
+        A server that cannot stream and answers in one piece is taken at its word.
+        """
+        config = _merged(self._config, request.credentials)
+        with _network_errors():
+            async with http.stream(_http_request(config, request, stream=True)) as stream:
+                if _is_answer(stream) and not _is_json(stream):
+                    return await _followed(stream, on_delta, config.api_key)
+                content = b"".join([part async for part in stream.parts])
+        if not _is_answer(stream):
+            response = HttpResponse(stream.status_code, stream.headers, content)
+            raise _refused(response, config.api_key)
+        whole = _read(content)
+        on_delta(whole.content)
+        return whole
+
+
+async def _followed(stream: HttpStream, on_delta: OnDelta, api_key: str) -> ChatResponse:
+    events, answer = SseDecoder(), StreamedAnswer()
+
+    def take(data: list[str]) -> None:
+        for event in data:
+            piece = answer.take(event)
+            if piece is not None:
+                on_delta(piece)
+
+    try:
+        async for part in stream.parts:
+            take(events.feed(part))
+        take(events.close())
+    except UnreadableAnswerError as error:
+        raise _unreadable(error) from None
+    except AnswerErrorEvent as error:
+        raise _failed_midway(error, api_key) from None
+    if not answer.is_complete:
+        raise _network_error("the stream ended before the answer did", retryable=True)
+    return answer.response()
+
+
+def _is_answer(response: HttpResponse | HttpStream) -> bool:
+    return 200 <= response.status_code < 300  # noqa: PLR2004
+
+
+def _is_json(stream: HttpStream) -> bool:
+    return dict(stream.headers).get("content-type", "").lower().startswith("application/json")
+
+
+def _read(content: bytes) -> ChatResponse:
+    try:
+        return read_answer(content)
+    except UnreadableAnswerError as error:
+        raise _unreadable(error) from None
 
 
 def _merged(config: OpenAiConfig, credentials: Mapping[str, str]) -> OpenAiConfig:
@@ -88,7 +153,9 @@ def _merged(config: OpenAiConfig, credentials: Mapping[str, str]) -> OpenAiConfi
     )
 
 
-def _http_request(config: OpenAiConfig, request: ChatRequest) -> HttpRequest:
+def _http_request(
+    config: OpenAiConfig, request: ChatRequest, *, stream: bool = False
+) -> HttpRequest:
     headers = [("Authorization", f"Bearer {config.api_key}"), ("Content-Type", "application/json")]
     if config.org_id:
         headers.append(("OpenAI-Organization", config.org_id))
@@ -102,34 +169,51 @@ def _http_request(config: OpenAiConfig, request: ChatRequest) -> HttpRequest:
         method="POST",
         url=f"{config.base_url.rstrip('/')}/chat/completions",
         headers=tuple(headers),
-        content=written_request(request, config.default_model),
+        content=written_request(request, config.default_model, stream=stream),
         timeout_secs=_UNLIMITED_SECS,
         credential_headers=frozenset({"openai-organization"}),
         max_response_bytes=_MAX_ANSWER_BYTES,
     )
 
 
-async def _sent(request: HttpRequest, http: HttpClient) -> HttpResponse:
+@contextmanager
+def _network_errors() -> Generator[None]:
+    """The client's errors in a provider's words; what its policy refuses stays as it is."""
     try:
-        return await http.send(request)
+        yield
     except NodeError as error:
-        if error.failure.code != "http_error":  # refused by the policy: nothing was sent
+        if error.failure.code != "http_error":
             raise
         reason = error.failure.text.removeprefix("HTTP error: ")
-        raise NodeError(
-            NodeFailure(
-                code="network_error",
-                text=f"Network error: {reason}",
-                retryable=error.failure.retryable,
-            )
-        ) from error
+        raise _network_error(reason, retryable=error.failure.retryable) from error
+
+
+def _network_error(reason: str, *, retryable: bool) -> NodeError:
+    text = f"Network error: {reason}"
+    return NodeError(NodeFailure(code="network_error", text=text, retryable=retryable))
+
+
+def _unreadable(error: UnreadableAnswerError) -> NodeError:
+    return NodeError(NodeFailure(code="internal_error", text=f"Serialization error: {error}"))
+
+
+def _failed_midway(event: AnswerErrorEvent, api_key: str) -> NodeError:
+    """The error of a stream that ends with one: as its status says, else as its words do."""
+    if event.status is not None:
+        return _refused(HttpResponse(event.status, (), str(event).encode()), api_key)
+    retryable = any(word in event.kind for word in _PASSING)
+    text = f"Stream error: {_quoted(str(event), api_key)}"
+    return NodeError(NodeFailure(code="internal_error", text=text, retryable=retryable))
+
+
+def _quoted(body: str, api_key: str) -> str:
+    return (body.replace(api_key, _MASK) if api_key else body)[:_MAX_QUOTED]
 
 
 def _refused(response: HttpResponse, api_key: str) -> NodeError:
     """The error of an answer that is none: whose fault it is, and whether to ask again."""
     status = response.status_code
-    text = response.content.decode(errors="replace")
-    body = (text.replace(api_key, _MASK) if api_key else text)[:_MAX_QUOTED]
+    body = _quoted(response.content.decode(errors="replace"), api_key)
     if status in (401, 403):
         return _error("llm_auth_error", f"Authentication error: {body}", status)
     if status == 429:  # noqa: PLR2004

@@ -23,13 +23,23 @@ from xworkflow.domain.values import JsonValue, compact_json
 Object = dict[str, JsonValue]
 
 _UNKNOWN_MODEL: Final = "unknown"
+_DONE: Final = "[DONE]"
 
 
 class UnreadableAnswerError(ValueError):
     """An answer that is not what the protocol says; the message has nothing of its content."""
 
 
-def written_request(request: ChatRequest, default_model: str) -> bytes:
+class AnswerErrorEvent(Exception):  # noqa: N818 - an event of the protocol, named as such
+    """A stream says that its answer failed. ``status`` is the HTTP status it would have had."""
+
+    def __init__(self, message: str, kind: str, status: int | None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+
+
+def written_request(request: ChatRequest, default_model: str, *, stream: bool = False) -> bytes:
     """The body: compact JSON, without a space between its tokens.
 
     What the node's other parameters say never replaces what the protocol's own fields say.
@@ -37,8 +47,10 @@ def written_request(request: ChatRequest, default_model: str) -> bytes:
     body: Object = {
         "model": request.model or default_model,
         "messages": [_message(message) for message in request.messages],
-        "stream": False,
+        "stream": stream,
     }
+    if stream:
+        body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
     for name in ("temperature", "top_p", "max_tokens"):
@@ -103,7 +115,108 @@ def read_answer(content: bytes) -> ChatResponse:
     )
 
 
-def _parsed(content: bytes) -> JsonValue:
+class StreamedAnswer:
+    """An answer that comes event by event (``chat.completion.chunk``)."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._calls: dict[int, _CallSoFar] = {}
+        self._usage: JsonValue = None
+        self._model = _UNKNOWN_MODEL
+        self._finish_reason: str | None = None
+        self._done = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer has ended, and not just its stream."""
+        return self._done or self._finish_reason is not None
+
+    def take(self, data: str) -> str | None:
+        """The next event's piece of text, which may be empty; None where it has no choice.
+
+        Raises UnreadableAnswerError, and AnswerErrorEvent for an error in the place of an answer.
+        """
+        if data == _DONE:
+            self._done = True
+            return None
+        event = _object(_parsed(data), "an event of the answer")
+        if event.get("error"):
+            raise _error_event(event["error"])
+        self._model = str(event.get("model") or self._model)
+        if isinstance(event.get("usage"), dict):
+            self._usage = event["usage"]
+        choice = _first_choice(event.get("choices"))
+        if choice is None or self._finish_reason is not None:
+            return None
+        return self._choice(choice)
+
+    def _choice(self, choice: Mapping[str, JsonValue]) -> str:
+        delta = _object(choice.get("delta") or {}, "the delta of an event")
+        finish_reason = choice.get("finish_reason")
+        self._finish_reason = None if finish_reason is None else str(finish_reason)
+        calls = delta.get("tool_calls")
+        for call in cast("list[Any]", calls) if isinstance(calls, list) else []:
+            if isinstance(call, dict):
+                self._call(cast("Object", call))
+        piece = _text(delta.get("content"))
+        self._pieces.append(piece)
+        return piece
+
+    def _call(self, delta: Object) -> None:
+        index = delta.get("index")
+        number = index if isinstance(index, int) else len(self._calls)
+        self._calls.setdefault(number, _CallSoFar()).add(delta)
+
+    def response(self) -> ChatResponse:
+        calls = (self._calls[number] for number in sorted(self._calls))
+        return ChatResponse(
+            content="".join(self._pieces),
+            usage=_usage(self._usage),
+            model=self._model,
+            finish_reason=self._finish_reason,
+            tool_calls=tuple(_read_call(call.whole()) for call in calls),
+        )
+
+
+class _CallSoFar:
+    """A call of a tool: its id and name come once, its arguments in pieces of a JSON text."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._name = ""
+        self._arguments: list[str] = []
+
+    def add(self, delta: Object) -> None:
+        raw: JsonValue = delta.get("function")
+        function = cast("Object", raw) if isinstance(raw, dict) else {}
+        self._id = self._id or str(delta.get("id") or "")
+        self._name = self._name or str(function.get("name") or "")
+        self._arguments.append(str(function.get("arguments") or ""))
+
+    def whole(self) -> Object:
+        function = {"name": self._name, "arguments": "".join(self._arguments)}
+        return {"id": self._id, "function": function}
+
+
+def _first_choice(choices: JsonValue) -> Mapping[str, JsonValue] | None:
+    """The choice number 0; None where an event has none (usage, and what servers add)."""
+    every = cast("list[Any]", choices) if isinstance(choices, list) else []
+    found = [cast("Object", c) for c in every if isinstance(c, dict)]
+    return next((choice for choice in found if not choice.get("index")), None)
+
+
+def _error_event(error: JsonValue) -> AnswerErrorEvent:
+    if not isinstance(error, dict):
+        return AnswerErrorEvent(str(error), "", None)
+    said = cast("Object", error)
+    numbers = [n for n in (said.get("status"), said.get("code")) if isinstance(n, int)]
+    status = next((n for n in numbers if 400 <= n < 600), None)  # noqa: PLR2004 - HTTP's errors
+    kinds = [k for k in (said.get("type"), said.get("code")) if isinstance(k, str)]
+    message = str(said.get("message") or "the server names no reason")
+    return AnswerErrorEvent(message, next(iter(kinds), ""), status)
+
+
+def _parsed(content: bytes | str) -> JsonValue:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -15,9 +15,9 @@ import hypothesis
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.embedded.binaries import temporal_cli, time_skipping_server
 from xworkflow.embedded.server import start_server
 from xworkflow.errors import InfrastructureError
@@ -93,14 +93,14 @@ def temporal_server(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest_asyncio.fixture
 async def temporal_client(temporal_server: str) -> Client:
     """A client of the session's server."""
-    return await Client.connect(temporal_server, data_converter=pydantic_data_converter)
+    return await Client.connect(temporal_server, data_converter=DATA_CONVERTER)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def time_skipping_env(time_skipping_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
     """A server whose clock jumps while nothing runs. Its time belongs to one test at a time."""
     environment = await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(time_skipping_binary)
+        data_converter=DATA_CONVERTER, test_server_existing_path=str(time_skipping_binary)
     )
     async with environment:
         yield environment

@@ -138,7 +138,7 @@ ACCESSORS: dict[str, Callable[[RuntimeGroup], Any]] = {
     "node_executor_registry": lambda group: group.node_executor_registry,
     "llm_provider_registry": lambda group: group.llm_provider_registry,
     "sandbox_pool": lambda group: group.sandbox_pool,
-    "http_client": lambda group: group.http_client_provider,
+    "http_client": lambda group: group.http_client,
     "memory_provider": lambda group: group.memory_provider,
     "template_functions": lambda group: group.template_functions,
     "resource_group": lambda group: group.resource_group,

@@ -24,10 +24,12 @@ from xworkflow.domain.facts import (
 )
 from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.selectors import Selector, SelectorError, parse_selector
+from xworkflow.domain.streams import visible
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import (
     ABORT_SIGNAL,
     ANSWER_UPDATE,
+    EVENTS_QUERY,
     OUTPUTS_QUERY,
     PAUSE_SIGNAL,
     RESUME_SIGNAL,
@@ -37,6 +39,7 @@ from xworkflow.domain.wire import (
     VARIABLES_UPDATE,
     WAITING_QUERY,
     AnswerReceipt,
+    EventsPage,
     RunInput,
     RunSnapshot,
     Waiting,
@@ -45,7 +48,7 @@ from xworkflow.engine.carrier import LaneEffect
 from xworkflow.engine.compile import CompileError
 from xworkflow.errors import EngineError, InputError
 from xworkflow.workflows.shell import Shell
-from xworkflow.workflows.snapshot import snapshot
+from xworkflow.workflows.snapshot import events_page, snapshot
 
 
 class Commanded:
@@ -126,6 +129,8 @@ class Commanded:
     @answer.validator
     def _refuse_answer(self, answer: HumanAnswer) -> None:
         shell = self._carried()
+        if not shell.is_settled:
+            return  # the handler looks, once it is
         found = shell.carrier.find_asked(answer)
         if found is None:
             raise ApplicationError(
@@ -172,12 +177,19 @@ class Commanded:
         keyed by item."""
         lanes = self._carried().carrier.lanes
         found = {
-            str(lane): dict(driver.state.pool.namespace(node_id))
+            str(lane): visible(driver.state.pool.namespace(node_id))
             if node_id is not None
-            else driver.state.pool.to_json()
+            else {name: visible(space) for name, space in driver.state.pool.to_json().items()}
             for lane, driver in lanes.items()
         }
         return found if self._carried().driver is None else found["0"]
+
+    @workflow.query(name=EVENTS_QUERY)
+    def events(self, after: int = -1, limit: int = 200) -> EventsPage:
+        """The events after the number ``after``, page by page. Of this workflow alone (a sub-graph
+        tells its own) and without the pieces of streams; of a run that continued as new, ask each
+        history. ``WorkflowHandle.events`` has all in one order."""
+        return events_page(self._carried(), after, limit)
 
     @workflow.query(name=WAITING_QUERY)
     def waiting(self) -> list[Waiting]:

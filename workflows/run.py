@@ -20,10 +20,14 @@ from xworkflow.domain.wire import (
     DEBUG_QUERY,
     DEBUG_UPDATE,
     GRAPH_WORKFLOW,
+    SLOT_SIGNAL,
     ChildWait,
     DebugReport,
+    SlotGranted,
 )
+from xworkflow.engine.carrier import LaneEffect
 from xworkflow.workflows.commanded import Commanded
+from xworkflow.workflows.shell import Shell
 from xworkflow.workflows.snapshot import debug_report
 
 
@@ -64,23 +68,49 @@ class GraphWorkflow(Commanded):
         """A sub-graph of the run waits for a person, or no longer does."""
         self._carried().child_waits(told)
 
+    @workflow.signal(name=SLOT_SIGNAL)
+    def slot_granted(self, told: SlotGranted) -> None:
+        """The run's group has a place for it now."""
+        self._carried().slot_granted(told)
+
     @workflow.update(name=DEBUG_UPDATE)
     async def debug_command(self, command: DebugCommand) -> DebugReport:
         """Say something to the debugger; answers with where the run stands then."""
         shell = self._carried()
-        await shell.updated(lambda: shell.carrier.tell(Debugged(command, shell.now())))
+        refusal: str | None = None
+
+        def take() -> list[LaneEffect]:
+            nonlocal refusal
+            refusal = _refusal(shell, command)
+            return shell.carrier.tell(Debugged(command, shell.now()))
+
+        await shell.updated(take)
+        if refusal is not None:
+            raise ApplicationError(refusal)
         return debug_report(shell)
 
     @debug_command.validator
     def _refuse_debug_command(self, command: DebugCommand) -> None:
-        report = debug_report(self._carried())
-        needs_pause = ("step", "step_over", "continue", "abort", "update_variables")
-        if command.action in needs_pause and not report.paused:
-            raise ApplicationError(f"'{command.action}' needs a run that stands at a pause")
-        if command.action.endswith("e_breakpoint") and command.node_id is None:
-            raise ApplicationError(f"'{command.action}' needs a node_id")
+        shell = self._carried()
+        refusal = _refusal(shell, command) if shell.is_settled else None
+        if refusal is not None:
+            raise ApplicationError(refusal)
 
     @workflow.query(name=DEBUG_QUERY)
     def debug(self) -> DebugReport:
         """Where the debugger stands."""
         return debug_report(self._carried())
+
+
+def _refusal(shell: Shell, command: DebugCommand) -> str | None:
+    """Why a command to the debugger would do nothing."""
+    needs_pause = ("step", "step_over", "continue", "abort", "update_variables")
+    if command.action in needs_pause and not debug_report(shell).paused:
+        return f"'{command.action}' needs a run that stands at a pause"
+    if command.action in ("add_breakpoint", "remove_breakpoint"):
+        if command.node_id is None:
+            return f"'{command.action}' needs a node_id"
+        driver = shell.driver
+        if driver is not None and command.node_id not in driver.plan.index_of:
+            return f"the run has no node '{command.node_id}' of its own"
+    return None

@@ -32,12 +32,12 @@ from xworkflow.domain.commands import (
     StartNode,
     StartTimer,
 )
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import (
     AbortRequested,
     ChunkFinished,
     DrainRequested,
     Fact,
-    Forked,
     HandlerFinished,
     Resumed,
     TimerFired,
@@ -58,6 +58,7 @@ from xworkflow.domain.wire import (
     RegionReport,
     RegionTask,
     RunInput,
+    SlotGranted,
     Variables,
     Waiting,
     activity_id,
@@ -69,7 +70,7 @@ from xworkflow.domain.wire import (
 from xworkflow.engine.carrier import FinishChunk, LaneEffect
 from xworkflow.engine.compile import body_schema
 from xworkflow.engine.driver import Driver, fact_of
-from xworkflow.engine.start import carrier_of, compiled_of
+from xworkflow.engine.start import begin, carrier_of, compiled_of
 from xworkflow.engine.sub_graphs import chunk_input
 from xworkflow.engine.waiting import waiting_of
 from xworkflow.workflows.children import Child, in_background, why_lost
@@ -81,6 +82,7 @@ from xworkflow.workflows.options import (
     region_timeout,
     start_to_close,
 )
+from xworkflow.workflows.slot import Slot
 from xworkflow.workflows.tracing import RunTrace
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -107,6 +109,7 @@ class Shell:
         compiled = compiled_of(run)
         self._execution_id = self.context.execution_id
         self.carrier = carrier_of(run, compiled, self._execution_id)
+        self._slot = Slot(run, self._execution_id)
         self._inbox: list[_Arrival] = []
         self._activities: dict[tuple[int, int], workflow.ActivityHandle[NodeReport]] = {}
         self._chunks: dict[tuple[int, int, int, int], Child[ChunkEnd]] = {}
@@ -116,8 +119,11 @@ class Shell:
         self._handler: Child[RunResult] | None = None
         self._result: RunResult | ChunkEnd | None = None
         self._continues = False
+        self._begun = False
         self.cancelled = False
         """Whether Temporal was asked to cancel it."""
+        self.log: list[GraphEngineEvent] = []
+        """The events of this history, for queries; a replay makes them again."""
         told = {waiting.token: waiting for waiting in run.waiting}
         self._child_waits = {} if run.chunk is not None else told
         self._told = told if run.chunk is not None else {}
@@ -159,6 +165,15 @@ class Shell:
     def is_over(self) -> bool:
         return self._result is not None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that has arrived was taken: only then its state says what must be refused.
+
+        A worker that has lost a run replays it up to the present; what it replays last and an
+        update that has just come may then be one activation, and the update is looked at first.
+        """
+        return self._begun and not self._inbox
+
     def next_input(self) -> RunInput:
         """The input of the next history: the same run, with its state."""
         return self.run_input.model_copy(
@@ -173,6 +188,8 @@ class Shell:
                         self._heard if self.run_input.chunk is not None else self._child_waits
                     ).values()
                 ),
+                "slot_turn": self._slot.turn,
+                "slot_away": self._slot.away,
             }
         )
 
@@ -204,6 +221,15 @@ class Shell:
         self._inbox.append(_Arrival(_UPDATES, (), take_it))
         await workflow.wait_condition(lambda: taken or self.is_over)
 
+    def slot_granted(self, told: SlotGranted) -> None:
+        """The governor has a place for the run, which was queued."""
+
+        def take() -> list[LaneEffect]:
+            self._slot.granted(told)
+            return self._place_taken(self.now()) if self._slot.queued else []
+
+        self.signalled(take)
+
     def child_waits(self, told: ChildWait) -> None:
         """A sub-graph says that it waits for a person, or no longer does."""
         token = told.waiting.token
@@ -226,18 +252,14 @@ class Shell:
 
     def _begin(self) -> None:
         run = self.run_input
-        if run.state is not None:
-            at = _started_at()
-            if run.fork is None:
-                self._perform(self.carrier.tell(Resumed(at)))
-            else:
-                origin = run.fork
-                self._perform(self.carrier.tell(Forked(origin.execution_id, origin.node_id, at)))
+        if run.state is not None and run.fork is None:
+            self._perform(self.carrier.tell(Resumed(_started_at())))
         elif run.group_id is not None and run.policy is None and run.pool is None:
             self._start_region((), admit=True)
         else:
-            self._perform(self.carrier.begin(_started_at()))
+            self._perform(begin(self.carrier, run, _started_at()))
         self._after_batch()
+        self._begun = True
 
     def _take_batch(self) -> None:
         batch, self._inbox = sorted(self._inbox, key=lambda a: (a.rank, a.place)), []
@@ -247,12 +269,35 @@ class Shell:
         self._after_batch()
 
     def _after_batch(self) -> None:
-        if self._result is None and self._local and not self._region_runs:
+        if self._result is None and self._local and not (self._region_runs or self._slot.away):
             starts, self._local = tuple(self._local), []
             self._start_region(starts, admit=False)
+        self._mind_slot()
         if self.run_input.root_id is not None:
             self._tell_root()
         workflow.set_current_details(self._details.render(self.carrier))
+
+    def _mind_slot(self) -> None:
+        """Give the place back when only people are waited for, and ask for it again after that."""
+        slot, policy, driver = self._slot, self.run_input.policy, self.driver
+        if policy is None or not policy.yields_slot or driver is None or self._result is not None:
+            return
+        state = driver.state
+        if slot.away:
+            if not slot.asking and (slot.is_needed or self._local):
+                slot.ask()
+                self._start_region((), admit=True)
+        elif state.asked and state.idle_since is not None and not self._region_runs:
+            slot.give_back()
+
+    def _place_taken(self, at: int) -> list[LaneEffect]:
+        """Begin, or go on with what was to start; after it, the effects of that are carried out."""
+        kept = self._slot.take()
+        driver = self.driver
+        assert driver is not None  # noqa: S101 - only whole runs are admitted
+        if driver.state.phase == "new":
+            return begin(self.carrier, self.run_input, at)
+        return kept
 
     def _tell_root(self) -> None:
         """Of questions that were asked, and of those that are over, since it was told last."""
@@ -317,7 +362,8 @@ class Shell:
                 case CancelHandler():
                     self._cancel_handler()
                 case Emit():
-                    # never stored: events are made again by whoever reads the history
+                    # in no history: events are made again by whoever reads or replays it
+                    self.log.append(effect.event)
                     self._trace.tell(self.carrier.compiled.plan, effect.event)
                 case _:
                     self._end(effect)
@@ -334,7 +380,7 @@ class Shell:
     def _start_node(self, lane: int, start: StartNode) -> None:
         if self._is_local(start):
             self._local.append((lane, start))
-        else:
+        elif not self._slot.keeps(lane, start):
             self._start_activity(lane, start)
 
     def _is_local(self, start: StartNode) -> bool:
@@ -343,7 +389,9 @@ class Shell:
         return plan.nodes[start.node].placement is Placement.LOCAL
 
     def _start_activity(self, lane: int, start: StartNode) -> None:
-        task = self.carrier.lanes[lane].task(start, self._execution_id)
+        task = self.carrier.lanes[lane].task(
+            start, self._execution_id, stream=self.run_input.options.stream
+        )
         handle = workflow.start_activity(
             task.node_type,
             task,
@@ -385,6 +433,7 @@ class Shell:
         self._local = [
             (of, start) for of, start in self._local if (of, start.node) != (lane, cancel.node)
         ]
+        self._slot.drop(lane, cancel)
 
     # ---- local regions
 
@@ -404,6 +453,9 @@ class Shell:
                 for lane, s in starts
             ),
             admit=admit,
+            turn=self._slot.turn,
+            user=_user(self.run_input) if admit else "",
+            app_name=self.run_input.app_name if admit else "",
             execution_id=self._execution_id,
             fixed_timestamp=self.run_input.options.fixed_timestamp,
             run=run,
@@ -453,11 +505,15 @@ class Shell:
         if admission.policy is not None:
             driver.apply_policy(admission.policy)
             self.run_input = self.run_input.model_copy(update={"policy": admission.policy})
-        if not admission.granted:
+        if admission.queued:
+            self._slot.queued = True
+            if not self._slot.has_place:
+                return
+        elif not admission.granted:
             raise ApplicationError(
                 admission.reason or "refused", type="Refused", non_retryable=True
             )
-        self._perform(self.carrier.begin(_started_at()))
+        self._perform(self._place_taken(_started_at()))
 
     def _send_on(self, report: RegionReport) -> None:
         """What the region started and did not finish runs as a regular activity, with full limits;
@@ -485,6 +541,8 @@ class Shell:
     # ---- sub-graphs: a chunk of a container's items is a child workflow
 
     def _start_chunk(self, lane: int, start: StartChunk) -> None:
+        if self._slot.keeps(lane, start):
+            return
         carrier, own_id = self.carrier, workflow.info().workflow_id
         child_id = chunk_id(
             own_id, carrier.lanes[lane].plan.nodes[start.node].id, start, self._item(lane)
@@ -506,6 +564,7 @@ class Shell:
         self._chunks[key] = Child(SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended)
 
     def _cancel_chunk(self, lane: int, cancel: CancelChunk) -> None:
+        self._slot.drop(lane, cancel)
         child = self._chunks.pop((lane, cancel.node, cancel.attempt, cancel.start), None)
         if child is not None:
             child.cancel()
@@ -564,6 +623,12 @@ def _report_of(done: asyncio.Future[NodeReport], at: int) -> NodeReport:
         return done.result()
     cause = error.cause if isinstance(error, ActivityError) else error
     return lost_attempt(at, cause, timed_out=isinstance(cause, TemporalTimeoutError))
+
+
+def _user(run: RunInput) -> str:
+    """Whom a run belongs to, where it says so."""
+    user = run.variables.system.get("user_id")
+    return user if isinstance(user, str) else ""
 
 
 def _started_at() -> int:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from xworkflow.domain.state import NodePhase
-from xworkflow.domain.wire import DebugReport, RunSnapshot
+from xworkflow.domain.values import compact_json
+from xworkflow.domain.wire import DebugReport, EventsPage, RunSnapshot
 from xworkflow.workflows import details
 from xworkflow.workflows.shell import Shell
+
+_MAX_EVENTS: Final = 1000
+_MAX_BYTES: Final = 1_000_000
+"""Temporal refuses answers of more than 2 MB."""
 
 
 def snapshot(shell: Shell) -> RunSnapshot:
@@ -30,6 +37,24 @@ def snapshot(shell: Shell) -> RunSnapshot:
         status=_status(shell),
         waiting=shell.waiting(),
     )
+
+
+def events_page(shell: Shell, after: int, limit: int) -> EventsPage:
+    """The events after a number: at most so many, and so many bytes that an answer may have."""
+    log = shell.log
+    first = log[0].seq if log else shell.carrier.events
+    told: list[dict[str, Any]] = []
+    size = 0
+    place = max(0, after + 1 - first)
+    for event in log[place : place + max(1, min(limit, _MAX_EVENTS))]:
+        shown = event.to_json()
+        size += len(compact_json(shown))
+        if told and size > _MAX_BYTES:
+            break
+        told.append(shown)
+    end = place + len(told)
+    following = None if end >= len(log) else log[end].seq
+    return EventsPage(events=tuple(told), first=first, next=following, over=shell.is_over)
 
 
 def _status(shell: Shell) -> str:

@@ -5,7 +5,8 @@ The walk of one script: ``pool`` lends a VM (``vms``) out of its bounded set of 
 is in ``child_process``. The worker's own process never runs, parses or even loads an engine.
 """
 
-from xworkflow.runtime_group.sandbox.pool import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox.budget import ProcessBudget
+from xworkflow.runtime_group.sandbox.pool import DefaultSandboxPool, PythonTier2
 from xworkflow.runtime_group.sandbox.stats import LanguageStats, SandboxStats
 
-__all__ = ["DefaultSandboxPool", "LanguageStats", "SandboxStats"]
+__all__ = ["DefaultSandboxPool", "LanguageStats", "ProcessBudget", "PythonTier2", "SandboxStats"]

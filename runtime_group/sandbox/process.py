@@ -10,15 +10,17 @@ import socket
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from xworkflow.errors import SandboxError
-from xworkflow.runtime_group.sandbox import failures
+from xworkflow.runtime_group.sandbox import failures, metrics
 from xworkflow.runtime_group.sandbox.replies import read_reply
 
-Engine = Literal["javascript", "python", "template"]
+Engine = Literal["javascript", "python", "cpython", "wasm", "template"]
 
 _SCRIPT: Final = Path(__file__).parent / "child_process" / "start.py"
 _LENGTH: Final = struct.Struct(">I")
@@ -26,7 +28,7 @@ _CHUNK: Final = 1 << 18
 _START_SECS: Final = 30.0
 _RESET_SECS: Final = 2.0
 _GRACE_SECS: Final = 0.25
-_READY_BYTES: Final = 16
+_READY_BYTES: Final = 4096
 
 
 class _ProcessGoneError(Exception):
@@ -41,7 +43,7 @@ class SandboxProcess:
     belongs to the event loop that started it; whoever started it ends it with ``aclose``.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, arguments: Sequence[str] = ()) -> None:
         """Start the process, in a session of its own: Ctrl-C at a terminal does not reach it.
 
         Blocks for the 1 to 2 ms that starting a program takes. Raises SandboxError when the machine
@@ -51,6 +53,8 @@ class SandboxProcess:
         self.uses = 0
         self.broken = False
         self.idle_since = 0.0
+        self.lockdown: tuple[str, ...] = ()
+        self._ran_secs = 0.0
         self._ready = False
         self._closing = False
         self._talk = asyncio.Lock()
@@ -58,7 +62,7 @@ class SandboxProcess:
         self._socket.setblocking(False)
         with theirs:
             try:
-                self._process = _start(engine, theirs.fileno())
+                self._process = _start(engine, theirs.fileno(), arguments)
             except OSError as error:
                 self._socket.close()
                 raise failures.unavailable(f"no process can be started: {error.strerror}") from None
@@ -78,6 +82,11 @@ class SandboxProcess:
         except OSError:
             return False
         return False
+
+    def take_ran_secs(self) -> float:
+        """The time of all calls since this was asked last."""
+        ran, self._ran_secs = self._ran_secs, 0.0
+        return ran
 
     async def wait_started(self) -> None:
         """Wait until the engine is loaded. Raises SandboxError when it does not start."""
@@ -106,7 +115,11 @@ class SandboxProcess:
                 raise self._death()
             self._ready = False
             self.uses += 1
-            frame = await self._exchange(request, timeout_secs, max_reply_bytes)
+            began = time.monotonic()
+            try:
+                frame = await self._exchange(request, timeout_secs, max_reply_bytes)
+            finally:
+                self._count_time(time.monotonic() - began)
         reply = self._parsed(frame)
         if failures.is_out_of_memory(reply):
             self.kill()  # it lives, but what it holds is not worth keeping (spec/runtime.md 2.7)
@@ -132,6 +145,10 @@ class SandboxProcess:
         self.kill()
         self._socket.close()
         self._process.wait()
+
+    def _count_time(self, secs: float) -> None:
+        self._ran_secs += secs
+        metrics.ran(self.engine, secs)
 
     async def _exchange(self, request: dict[str, Any], secs: float, max_reply_bytes: int) -> bytes:
         try:
@@ -165,13 +182,15 @@ class SandboxProcess:
             return not self.broken
         try:
             async with asyncio.timeout(seconds):
-                await self._receive(_READY_BYTES)
-        except (TimeoutError, _ProcessGoneError, OSError, SandboxError):
+                ready = json.loads(await self._receive(_READY_BYTES))
+        except (TimeoutError, _ProcessGoneError, OSError, ValueError, TypeError, SandboxError):
             self.kill()
             return False
         except BaseException:
             self.kill()
             raise
+        if "lockdown" in ready and self.uses == 0:
+            self.lockdown = tuple(map(str, ready["lockdown"]))
         self._ready = True
         return True
 
@@ -196,9 +215,9 @@ class SandboxProcess:
         return bytes(data)
 
 
-def _start(engine: Engine, channel: int) -> subprocess.Popen[bytes]:
+def _start(engine: Engine, channel: int, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, "-I", str(_SCRIPT), engine, _import_path()],
+        [sys.executable, "-I", str(_SCRIPT), engine, _import_path(), *arguments],
         stdin=channel,
         stdout=channel,
         stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any, Final, cast
 
 from xworkflow.domain.values import JsonValue
@@ -22,7 +23,9 @@ def read_reply(frame: bytes) -> dict[str, Any]:
     Raises SandboxError when it is nested too deeply, ValueError when it is no such object.
     """
     try:
-        reply: JsonValue = json.loads(frame, parse_int=_pool_number, parse_constant=_null)
+        reply: JsonValue = json.loads(
+            frame, parse_int=_pool_number, parse_float=_finite, parse_constant=_null
+        )
     except RecursionError:
         raise failures.nested_too_deeply() from None
     if not isinstance(reply, dict):
@@ -34,12 +37,18 @@ def read_reply(frame: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", reply)
 
 
-def _pool_number(digits: str) -> int | float:
+def _pool_number(digits: str) -> int | float | None:
     """Whole numbers beyond 64 bits are floats in the variable pool."""
     if len(digits) > _INT64_DIGITS + 1:
-        return float(digits)
+        return _finite(digits)
     number = int(digits)
     return number if -_INT64 <= number < _INT64 else float(number)
+
+
+def _finite(digits: str) -> float | None:
+    """Null for a number that no float can hold: ``1e999``."""
+    number = float(digits)
+    return number if isfinite(number) else None
 
 
 def _null(_name: str) -> None:

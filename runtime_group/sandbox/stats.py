@@ -11,6 +11,8 @@ class LanguageStats:
 
     ``idle`` is how many wait for work now; the others only grow. ``evicted`` ended because they
     were idle for long or much used, ``killed`` because a script broke them or they died.
+    ``waited_secs`` is what callers waited for a process in all, ``ran_secs`` what calls took.
+    ``lockdown`` names what the last process that started could give up; it depends on the platform.
     """
 
     idle: int = 0
@@ -18,6 +20,9 @@ class LanguageStats:
     reused: int = 0
     evicted: int = 0
     killed: int = 0
+    waited_secs: float = 0.0
+    ran_secs: float = 0.0
+    lockdown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +31,6 @@ class SandboxStats:
 
     javascript: LanguageStats = field(default_factory=LanguageStats)
     python: LanguageStats = field(default_factory=LanguageStats)
+    cpython: LanguageStats = field(default_factory=LanguageStats)
+    wasm: LanguageStats = field(default_factory=LanguageStats)
     template: LanguageStats = field(default_factory=LanguageStats)

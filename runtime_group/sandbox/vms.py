@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
-from xworkflow.errors import MisuseError
+from xworkflow.errors import MisuseError, SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits
 from xworkflow.runtime_group.sandbox import failures
 from xworkflow.runtime_group.sandbox.process import Engine, SandboxProcess
 
-_ENGINE_NAMES: Final[Mapping[Engine, str]] = {"javascript": "v8", "python": "monty"}
+_ENGINE_NAMES: Final[Mapping[Engine, str]] = {
+    "javascript": "v8",
+    "python": "monty",
+    "cpython": "cpython",
+    "wasm": "wasmtime",
+}
+_WORTH_A_SECOND_TIER: Final = ("sandbox_compilation_error", "sandbox_execution_error")
 _REPLY_SLACK: Final = 64 * 1024
 _INPUT_GROWTH: Final = 4
 """Bytes of an engine's heap per byte of input JSON: inputs are not the script's own doing."""
+_WASM_CODE_BYTES: Final = 7 * 1024 * 1024
+"""Base64 of the largest module, 5 MiB; the process counts the module itself."""
+_WASM_TALK_BYTES: Final = 1024 * 1024
+_COMPILE_GROWTH: Final = 400
+"""Bytes that compiling may take per byte of a module."""
 
 
 class LentVm:
@@ -30,7 +43,7 @@ class LentVm:
     def process_id(self) -> int:
         return self._process_id
 
-    def hand_back(self) -> SandboxProcess:
+    def hand_back(self) -> SandboxProcess | None:
         """End the loan. Raises MisuseError the second time."""
         process = self._borrowed()
         self._process = None
@@ -46,18 +59,19 @@ class LentVm:
         code: str,
         inputs: Mapping[str, JsonValue],
         limits: SandboxLimits,
-        **more: str,
+        **more: str | int,
     ) -> dict[str, Any]:
         """Check the sizes, run, and return the reply of a success. Raises NodeError."""
         process = self._borrowed()
         _check_code(code, limits)
         inputs_json = _inputs_json(inputs, limits)
+        given = len(inputs_json) + len(str(more.get("streams", "")))
         reply = await process.call(
             {
                 "code": code,
                 "inputs": inputs_json,
                 "timeout_secs": limits.timeout_secs,
-                "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * len(inputs_json),
+                "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * given,
                 "max_output_bytes": limits.max_output_bytes,
                 **more,
             },
@@ -74,12 +88,111 @@ class CodeVm(LentVm):
     """A JsRuntime or a PythonRuntime: the two differ in the process behind them only."""
 
     async def execute(
+        self,
+        code: str,
+        inputs: Mapping[str, JsonValue],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
+    ) -> CodeResult:
+        """Call the script's ``main``; only JavaScript knows streams. Raises SandboxError."""
+        engine = _ENGINE_NAMES[self._borrowed().engine]
+        more = {"streams": _inputs_json(streams, limits)} if streams else {}
+        reply = await self._call(code, inputs, limits, **more)
+        chunks = reply.get("chunks")
+        return CodeResult(
+            value=reply["value"],
+            stdout=reply["stdout"],
+            engine=engine,
+            chunks=None if chunks is None else tuple(chunks),
+        )
+
+
+class SecondTier(Protocol):
+    """Where a pool keeps its CPython processes, and what it knows to need one."""
+
+    def is_known(self, code: str) -> bool: ...
+    def remember(self, code: str) -> None: ...
+    async def exchange(self, process: SandboxProcess) -> SandboxProcess:
+        """Take a process back and lend one of the second tier instead."""
+        ...
+
+
+class TieredPythonVm(CodeVm):
+    """A PythonRuntime that goes on in CPython when monty could not run a script.
+
+    Scripts have no effects, so one that failed can run again whatever its fault was; only limits
+    of time and memory are final. The error that counts is CPython's.
+    """
+
+    def __init__(self, process: SandboxProcess, second_tier: SecondTier) -> None:
+        super().__init__(process)
+        self._second_tier = second_tier
+        self._is_given_back = False
+
+    @property
+    def process_id(self) -> int:
+        return self._process.process_id if self._process else self._process_id
+
+    def hand_back(self) -> SandboxProcess | None:
+        if self._process is None and not self._is_given_back:
+            self._is_given_back = True  # cancelled between the tiers: neither process is held
+            return None
+        self._is_given_back = True
+        return super().hand_back()
+
+    async def execute(
+        self,
+        code: str,
+        inputs: Mapping[str, JsonValue],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
+    ) -> CodeResult:
+        """Call the script's ``main``, in the first tier that can. Raises SandboxError."""
+        del streams  # only JavaScript listens
+        began = time.monotonic()
+        is_first = self._borrowed().engine == "python"
+        if is_first and not self._second_tier.is_known(code):
+            try:
+                return await super().execute(code, inputs, limits)
+            except SandboxError as error:
+                if error.code not in _WORTH_A_SECOND_TIER:
+                    raise
+            limits = _with_time_left(limits, began)
+        if is_first:
+            process, self._process = self._borrowed(), None
+            self._process = await self._second_tier.exchange(process)
+        result = await super().execute(code, inputs, limits)
+        self._second_tier.remember(code)
+        return result
+
+
+def _with_time_left(limits: SandboxLimits, began: float) -> SandboxLimits:
+    return replace(limits, timeout_secs=max(0.1, limits.timeout_secs + began - time.monotonic()))
+
+
+class WasmVm(LentVm):
+    """A WasmRuntime, with the sizes of its ABI (spec/runtime.md 2.5)."""
+
+    async def execute(
         self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
     ) -> CodeResult:
-        """Call the script's ``main``. Raises SandboxError."""
-        engine = _ENGINE_NAMES[self._borrowed().engine]
-        reply = await self._call(code, inputs, limits)
-        return CodeResult(value=reply["value"], stdout=reply["stdout"], engine=engine)
+        """Call the module's ``main``. Raises SandboxError."""
+        within = replace(
+            limits,
+            max_code_bytes=_WASM_CODE_BYTES,
+            max_input_bytes=min(limits.max_input_bytes, _WASM_TALK_BYTES),
+            max_output_bytes=min(limits.max_output_bytes, _WASM_TALK_BYTES),
+        )
+        reply = await self._call(
+            code,
+            inputs,
+            # compiling is the process's own work: it has memory for that beside the guest's
+            replace(within, max_memory_bytes=limits.max_memory_bytes + _COMPILE_GROWTH * len(code)),
+            guest_memory_bytes=limits.max_memory_bytes,
+        )
+        return CodeResult(value=reply["value"], engine=_ENGINE_NAMES["wasm"])
 
 
 class TemplateVm(LentVm):
@@ -93,7 +206,8 @@ class TemplateVm(LentVm):
         limits: SandboxLimits,
     ) -> str:
         """Render a Jinja2 template. Raises SandboxError, or NodeError ``template_error``."""
-        reply = await self._call(template, variables, limits, dialect=dialect)
+        safety = {} if limits.template is None else {"safety": limits.template.model_dump_json()}
+        reply = await self._call(template, variables, limits, dialect=dialect, **safety)
         return str(reply["value"])
 
 
@@ -103,7 +217,7 @@ def _check_code(code: str, limits: SandboxLimits) -> None:
         raise failures.code_too_large(limits.max_code_bytes, size)
 
 
-def _inputs_json(inputs: Mapping[str, JsonValue], limits: SandboxLimits) -> str:
+def _inputs_json(inputs: Mapping[str, Any], limits: SandboxLimits) -> str:
     try:
         text = json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:

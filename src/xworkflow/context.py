@@ -243,7 +243,7 @@ class WorkflowContext:
         return self.runtime_group.resource_governor
 
     def audit_logger(self) -> AuditLogger | None:
-        return self.runtime_group.audit_logger
+        return self.runtime_group.audit
 
     def ports(self) -> Ports:
         """What a built-in node is lent when an executor, or anybody by hand, executes it."""

@@ -9,7 +9,12 @@
     │   └── ValidationFailed         carries the whole report of diagnostics
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
+    │   ├── BudgetBusyError          others hold what is left of a budget: ask again
+    │   ├── EgressRefused            a network policy let nothing out; names the rule
+    │   ├── OutputTooLargeError      more than its level allows; neither retried nor tolerated
     │   └── SandboxError             code or a template failed inside a sandbox process
+    ├── CredentialError              credentials that cannot be had
+    │   └── CredentialNotFoundError  there are none under that name
     ├── RunError                     the run as a whole
     ├── MisuseError                  the API was used in a way that cannot work; names the remedy
     └── InfrastructureError          no server, no binary, no worker: nothing wrong with the
@@ -163,6 +168,39 @@ class SandboxError(NodeError):
 
     def __init__(self, code: SandboxCode, text: str) -> None:
         super().__init__(NodeFailure(code=code, text=text, retryable=code == "sandbox_timeout"))
+
+
+class CredentialError(EngineError):
+    """Credentials that cannot be had; the text of spec/runtime.md 6.6, and no value in it."""
+
+    code = "credential_error"
+
+    @classmethod
+    def not_found(cls, group_id: str, provider: str) -> CredentialNotFoundError:
+        return CredentialNotFoundError(
+            f"Credential not found: group={group_id}, provider={provider}"
+        )
+
+    @classmethod
+    def denied(cls, reason: str) -> CredentialError:
+        return cls(f"Credential access denied: {reason}")
+
+    @classmethod
+    def broken(cls, reason: str) -> CredentialError:
+        return cls(f"Credential provider error: {reason}")
+
+
+class CredentialNotFoundError(CredentialError):
+    """There is nothing under that name."""
+
+    code = "credential_not_found"
+
+
+class BudgetBusyError(NodeError):
+    """What is left of a budget is set aside for calls that have not ended: ask again soon."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(NodeFailure(code="resource_limit_exceeded", text=text, retryable=True))
 
 
 class RunError(EngineError):

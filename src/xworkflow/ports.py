@@ -6,12 +6,16 @@ The names of the seed document live here: ``TimeProvider``, ``IdGenerator``, ``S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ProviderInfo
+from xworkflow.domain.deltas import Delta, StreamItem, StreamKey
+from xworkflow.domain.governing import Kind, RunAsks, UsageQuota, Verdict
+from xworkflow.domain.results import LlmUsage
+from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
 
@@ -51,15 +55,21 @@ class SandboxLimits:
     max_code_bytes: int = 1_000_000
     max_input_bytes: int = 32 * 1024 * 1024
     max_output_bytes: int = 1024 * 1024
+    template: TemplateSafetyConfig | None = None
+    """Of templates alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeResult:
-    """What a script returned: ``value`` as JSON, and what it printed."""
+    """What a script returned: ``value`` as JSON, and what it printed.
+
+    ``chunks`` is what its stream callbacks gave, in order; None where it asked for no pieces.
+    """
 
     value: JsonValue
     stdout: str = ""
     engine: str = ""
+    chunks: tuple[JsonValue, ...] | None = None
 
 
 class JsRuntime(Protocol):
@@ -69,9 +79,19 @@ class JsRuntime(Protocol):
     def process_id(self) -> int: ...
 
     async def execute(
-        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+        self,
+        code: str,
+        inputs: Mapping[str, JsonValue],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
     ) -> CodeResult:
-        """Call the script's ``main(inputs)``. Raises SandboxError."""
+        """Call the script's ``main(inputs)``. Raises SandboxError.
+
+        ``streams`` has the pieces of the inputs that came in pieces, in the order in which they are
+        played to the script's callbacks (spec/runtime.md 2.6). A script that asks for no pieces is
+        called again, with ``inputs`` as they are.
+        """
         ...
 
 
@@ -170,11 +190,25 @@ class HttpResponse:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class HttpStream:
+    """A response whose body is still coming. ``parts`` are decoded, can be read once, and raise
+    NodeError."""
+
+    status_code: int
+    headers: tuple[tuple[str, str], ...]
+    parts: AsyncIterator[bytes]
+
+
 class HttpClient(Protocol):
     """The one way out to the network, under the group's policy."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send and read whole. Any status is a response; raises NodeError for all else."""
+        ...
+
+    def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpStream]:
+        """Send, and read the body while it comes, within the same limits. Raises NodeError."""
         ...
 
     def check_url(self, url: str) -> None:
@@ -194,6 +228,22 @@ class LlmProvider(Protocol):
 
     async def chat_completion(self, request: ChatRequest, http: HttpClient) -> ChatResponse:
         """Ask once, through the group's client. Raises NodeError; never retries by itself."""
+        ...
+
+
+OnDelta = Callable[[str], None]
+"""Takes the next piece of an answer, which may be empty. Returns at once, and does not raise."""
+
+
+@runtime_checkable
+class StreamingLlmProvider(LlmProvider, Protocol):
+    """A provider that can hand an answer out while it comes; others answer in one piece."""
+
+    async def chat_completion_stream(
+        self, request: ChatRequest, http: HttpClient, on_delta: OnDelta
+    ) -> ChatResponse:
+        """Ask once. The pieces, joined, are the answer's content. Raises NodeError, also for a
+        stream that breaks off; never retries by itself."""
         ...
 
 
@@ -228,6 +278,18 @@ class CredentialProvider(Protocol):
 
 
 @runtime_checkable
+class SecretStore(Protocol):
+    """Where the values of secret variables are that came with workflows: beside the runs, where
+    their workers find them. ``scope`` is a hash that names a group and a workflow."""
+
+    def keep(self, scope: str, values: Mapping[str, str]) -> None:
+        """Add or replace; raises EngineError when there is no place for them."""
+        ...
+
+    def find(self, scope: str, name: str) -> str | None: ...
+
+
+@runtime_checkable
 class AuditLogger(Protocol):
     """Takes audit events; must not raise."""
 
@@ -241,6 +303,52 @@ class ResourceGovernor(Protocol):
     async def check_workflow_start(self, group_id: str) -> None: ...
     async def record_workflow_start(self, group_id: str, workflow_id: str) -> None: ...
     async def record_workflow_end(self, group_id: str, workflow_id: str) -> None: ...
+
+
+@runtime_checkable
+class AdmittingGovernor(ResourceGovernor, Protocol):
+    """One that checks and counts a run in one step, and may let it wait."""
+
+    async def admit(self, group_id: str, ask: RunAsks) -> Verdict:
+        """Never waits for a place. The same run has one, however often it asks."""
+        ...
+
+
+@runtime_checkable
+class CountingGovernor(ResourceGovernor, Protocol):
+    """One that counts calls, and learns of their tokens afterwards (spec/runtime.md 6.5)."""
+
+    async def check_http_rate(self, group_id: str) -> None:
+        """Count one request. Raises NodeError ``resource_limit_exceeded``."""
+        ...
+
+    async def check_llm_request(self, group_id: str, estimated_tokens: int) -> None: ...
+    async def record_llm_usage(self, group_id: str, usage: LlmUsage) -> None: ...
+
+
+class Reservation(Protocol):
+    """A part of a group's budgets that was set aside for one call."""
+
+    def settle(self, used: Mapping[Kind, int]) -> None:
+        """Count what the call really used, and give the rest back; what is not named was not
+        used. Called once, and returns at once."""
+        ...
+
+
+@runtime_checkable
+class BudgetGovernor(ResourceGovernor, Protocol):
+    """One that sets a part of the group's budgets aside before a call."""
+
+    @property
+    def usage_quota(self) -> UsageQuota: ...
+
+    async def reserve(
+        self, charges: Mapping[Kind, int], *, patience_secs: float = 0.0
+    ) -> Reservation:
+        """Set amounts aside; kinds without a budget are free. Raises NodeError
+        ``resource_limit_exceeded`` when a budget is used up, and BudgetBusyError when within
+        ``patience_secs`` it did not turn out whether others leave enough of it."""
+        ...
 
 
 @runtime_checkable
@@ -273,12 +381,46 @@ class MemoryProvider(Protocol):
     async def clear_namespace(self, namespace: str) -> None: ...
 
 
+class DeltaSink(Protocol):
+    """Where a node puts the pieces of its outputs while it makes them, for whoever reads live."""
+
+    def put(self, variable: str, text: str) -> None:
+        """Take the next piece of an output. Returns at once, and does not raise."""
+        ...
+
+
+@runtime_checkable
+class StreamStore(Protocol):
+    """Keeps the live pieces of outputs beside histories. Shared by workers and readers."""
+
+    async def append(self, key: StreamKey, deltas: Sequence[Delta]) -> None:
+        """Add the deltas that are not there yet. A writer that is not the first of its node tells
+        so, even without deltas; one that has a newer one after it is not heard."""
+        ...
+
+    async def read(self, run_id: str, after: int = 0, *, limit: int = 1000) -> list[StreamItem]:
+        """The items of a run after a cursor, in their order."""
+        ...
+
+    def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[StreamItem]:
+        """The items of a run, also those to come. It never ends by itself: close it."""
+        ...
+
+    async def delete_run(self, run_id: str) -> None: ...
+    async def delete_older_than(self, days: float) -> int: ...
+    async def aclose(self) -> None: ...
+
+
 TemplateFunction = Callable[..., JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What one execution of a node is lent. Valid until ``execute`` returns; never kept."""
+    """What one execution of a node is lent. Valid until ``execute`` returns; never kept.
+
+    ``stream`` asks for pieces where a node could also wait for the whole, and ``deltas`` takes them
+    while they come; None where nobody reads along.
+    """
 
     sandbox: SandboxPool
     http: HttpClient
@@ -292,3 +434,5 @@ class Ports:
     credential_provider: CredentialProvider | None = None
     audit_logger: AuditLogger | None = None
     strict_template: bool = False
+    stream: bool = False
+    deltas: DeltaSink | None = None

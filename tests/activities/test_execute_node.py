@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio.common import RawValue
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from xworkflow.activities import execute_node
 from xworkflow.activities.execute_node import NodeActivities
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.wire import CrossedValue, NodeReport, NodeTask
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
@@ -43,12 +43,12 @@ def web() -> Iterator[MockServer]:
 @pytest.fixture
 def environment() -> ActivityEnvironment:
     environment = ActivityEnvironment()
-    environment.payload_converter = pydantic_data_converter.payload_converter
+    environment.payload_converter = DATA_CONVERTER.payload_converter
     return environment
 
 
 async def _run(environment: ActivityEnvironment, activities: NodeActivities, task: Any) -> Any:
-    payload = pydantic_data_converter.payload_converter.to_payload(task)
+    payload = DATA_CONVERTER.payload_converter.to_payload(task)
     environment.info = replace(environment.info, activity_type=getattr(task, "node_type", "odd"))
     return await environment.run(activities.execute, [RawValue(payload)])
 

@@ -37,11 +37,13 @@ class Command:
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def __call__(self, *arguments: str | Path, timeout: float = 60) -> Ended:
-        """Run a command to its end."""
-        child = self.start(*arguments)
+    def __call__(
+        self, *arguments: str | Path, timeout: float = 60, given: str | None = None
+    ) -> Ended:
+        """Run a command to its end; ``given`` is what it reads on stdin."""
+        child = self.start(*arguments, piped=given is not None)
         try:
-            out, err = child.communicate(timeout=timeout)
+            out, err = child.communicate(given, timeout=timeout)
         finally:
             child.kill()
         return Ended(child.returncode, out, err)
@@ -58,18 +60,22 @@ class Command:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: str | Path) -> Child:
-        """Start a command; Ctrl-C reaches it, as at a terminal."""
+    def start(self, *arguments: str | Path, piped: bool = False) -> Child:
+        """Start a command; Ctrl-C reaches it, as at a terminal.
+
+        With ``piped`` its stdin is ours to write.
+        """
+        # a shell starts what is in its background with Ctrl-C ignored, and so would we pass it on
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [PROGRAM, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # a shell starts what is in its background with Ctrl-C ignored, and so may pytest be
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
 
     def environment(self) -> dict[str, str]:

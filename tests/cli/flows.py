@@ -90,6 +90,81 @@ edges:
 """As YAML, whose nodes know their lines."""
 
 
+APPROVAL = """
+version: 0.1.0
+nodes:
+  - id: start
+    data: { type: start, title: Begin, variables: [{ variable: name, label: Name, type: string }] }
+  - id: ask
+    data:
+      type: human-input
+      title: Ask the boss
+      resume_mode: approval
+      prompt_text: "May {{#start.name#}} have a day off?"
+      form_fields:
+        - { variable: comment, field_type: text, required: true, label: Comment }
+        - { variable: days, field_type: number, default_value: 1 }
+  - id: end
+    data:
+      type: end
+      title: Finish
+      outputs:
+        - { variable: comment, value_selector: [ask, comment] }
+        - { variable: days, value_selector: [ask, days] }
+  - id: no
+    data: { type: end, title: Refused, outputs: [] }
+edges:
+  - { source: start, target: ask }
+  - { source: ask, target: end, sourceHandle: approve }
+  - { source: ask, target: no, sourceHandle: reject }
+"""
+
+EACH = """
+version: 0.1.0
+nodes:
+  - id: start
+    data:
+      type: start
+      title: Begin
+      variables: [{ variable: list, label: List, type: "array[number]" }]
+  - id: each
+    data:
+      type: iteration
+      title: Halve each
+      input_selector: [start, list]
+      output_variable: halves
+      error_handle_mode: remove_abnormal
+      sub_graph:
+        nodes:
+          - { id: in, data: { type: start, title: In, variables: [] } }
+          - id: halve
+            data:
+              type: code
+              title: Halve
+              language: javascript
+              code: |
+                function main({ n }) { if (n < 0) throw new Error('negative'); return { n: n / 2 } }
+              variables: [{ variable: n, value_selector: [item] }]
+              outputs: { n: { type: number } }
+          - id: out
+            data:
+              type: end
+              title: Out
+              outputs: [{ variable: n, value_selector: [halve, n] }]
+        edges:
+          - { source: in, target: halve }
+          - { source: halve, target: out }
+  - id: end
+    data:
+      type: end
+      title: Finish
+      outputs: [{ variable: halves, value_selector: [each, halves] }]
+edges:
+  - { source: start, target: each }
+  - { source: each, target: end }
+"""
+
+
 def asking(url: str) -> str:
     """A workflow whose only work is one GET request."""
     return _with_node(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from tests.cli.command import Command
 from xworkflow.cli import verbs
 from xworkflow.cli.app import app
 
-VERBS = ["new", "run", "compile", "validate", "test", "runs", "worker", "dev", "compile"]
+VERBS = ["new", "run", "debug", "compile", "validate", "test", "runs", "worker", "dev"]
 
 
 def tree() -> Any:
@@ -40,8 +40,8 @@ LEAVES = dict(leaves(tree()))
 def examples(help_text: str) -> list[list[str]]:
     """The arguments of each example, up to where its output goes to a file or a program."""
     lines = (line.strip() for line in help_text.splitlines())
-    commands = (re.split(" [>|] ", line)[0] for line in lines if line.startswith("xworkflow "))
-    return [shlex.split(command)[1:] for command in commands]
+    commands = (shlex.split(line) for line in lines if line.startswith("xworkflow "))
+    return [list(takewhile(lambda word: word not in {"<", ">", "|"}, c))[1:] for c in commands]
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
@@ -136,7 +136,7 @@ def test_bash_completes_verbs_and_options(command: Command) -> None:
         return Command(command.folder, settings)().out.split()
 
     assert completed("ru") == ["run", "runs"]
-    assert completed("runs", "") == ["show", "events"]
+    assert {"list", "show", "events", "fork", "answer"} <= set(completed("runs", ""))
     assert set(completed("run", "--in")) == {"--input", "--inputs"}
 
 

@@ -125,7 +125,7 @@ def test_a_failed_run_is_one_json_object_too(at_server: Command, failing: Path) 
         (["--inputs", "list.json"], "list.json: the inputs are a JSON object"),
         (["--inputs", "nan.json"], "nan.json: not JSON: NaN is no JSON value"),
         (["--inputs", "half.json"], "half.json: not JSON: 'utf-8' codec can't encode"),
-        (["--inputs", "deep.json"], "deep.json: not JSON: maximum recursion depth"),
+        (["--inputs", "deep.json"], "deep.json: not JSON: it nests too deep"),
         (["--inputs", "big.json"], "the run cannot be started: Blob data size exceeds limit."),
         (["-i", "name=x", "--address", "nowhere"], "--address 'nowhere' is not of the form"),
     ],

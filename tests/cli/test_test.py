@@ -34,7 +34,7 @@ def cases(tmp_path: Path) -> Path:
     folder = tmp_path / "cases"
     add_case(folder, "01_right", out=RIGHT)
     add_case(folder, "02_wrong", out=WRONG)
-    add_case(folder, "03_debugged", out=RIGHT, more=[("debug.toml", "")])
+    add_case(folder, "03_plugins", out=RIGHT, more=[("state.toml", "[plugin_system]\n")])
     add_case(folder, "04_broken", out='status = "fine"\n')
     return folder
 
@@ -48,15 +48,13 @@ def test_a_folder_of_cases_is_judged_case_by_case(at_server: Command, cases: Pat
     failed = sorted(line for line in lines if line.startswith("FAILED"))
     assert failed[0] == 'FAILED 02_wrong: output greeting: expected "Grace", got "Ada"'
     assert failed[1].startswith(f"FAILED 04_broken: {cases}/04_broken/out.toml, 'status': ")
-    assert [line for line in lines if line not in failed] == [
-        "skipped 03_debugged: needs the debugger"
-    ]
+    assert [line for line in lines if line not in failed] == ["skipped 03_plugins: needs plugins"]
     report = ET.parse(at_server.folder / "report.xml").getroot()  # noqa: S314 - our own file
     assert report.attrib.items() >= {("tests", "4"), ("failures", "2"), ("skipped", "1")}
     assert [(case.get("name"), [child.tag for child in case]) for case in report] == [
         ("01_right", []),
         ("02_wrong", ["failure"]),
-        ("03_debugged", ["skipped"]),
+        ("03_plugins", ["skipped"]),
         ("04_broken", ["failure"]),
     ]
 

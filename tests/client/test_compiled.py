@@ -12,6 +12,7 @@ from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import ResourceQuota
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import DslParseError, InputError, ValidationFailed
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
@@ -102,7 +103,8 @@ def test_a_setter_of_variables_replaces_and_does_not_merge(setter: str, namespac
 
 
 def test_the_engine_has_the_defaults_of_the_reference() -> None:
-    assert EngineConfig().model_dump() == {
+    assert EngineConfig().limits == SecurityLimits()
+    assert EngineConfig().model_dump(exclude={"limits"}) == {
         "max_steps": 500,
         "max_execution_time_secs": 600,
         "strict_template": False,

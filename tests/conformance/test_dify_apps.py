@@ -10,40 +10,29 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from temporalio.client import Client
 
-from xworkflow.client.connection import connect
-from xworkflow.client.runner import WorkflowRunner
-from xworkflow.client.status import Completed, ExecutionStatus, Failed
-from xworkflow.domain.loading import load
-from xworkflow.domain.schema import WorkflowSchema
+from tests.conformance import event_laws
+from tests.conformance.dify_apps import (
+    App,
+    Place,
+    drawn,
+    holds,
+    is_output,
+    model_server,
+    outputs,
+)
+from xworkflow.client.status import Completed, Failed
 from xworkflow.domain.wire import MockNode
 from xworkflow.engine.validation import validated
-from xworkflow.nodes.start import StartVariable, start_variables
-from xworkflow.runtime_group.group import RuntimeGroup
-from xworkflow.runtime_group.llm_openai import OpenAiConfig, OpenAiProvider
-from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
-from xworkflow.testing.mock_server import MockResponse, MockServer
-from xworkflow.worker import build_worker
 
 pytestmark = [pytest.mark.temporal, pytest.mark.conformance]
 in_module_loop = pytest.mark.asyncio(loop_scope="module")
 
-APPS = Path(__file__).resolve().parents[3] / "shared" / "dify" / "apps"
-FILE = {
-    "type": "document",
-    "transfer_method": "remote_url",
-    "url": "https://files.example/a.csv",
-    "filename": "a.csv",
-    "size": 12,
-}
 PYTHON_ANSWER = "Step 1.\n```python\nprint(6 * 7)\n```\n"
 COUPLET = '{"top": "上联", "bottom": "下联", "banner": "新春大吉", "summary": "福"}'
 GAME = "完蛋！我被LLM包围了！ "
@@ -51,35 +40,6 @@ GAME_CODE = "1735195133945"
 RENDERED = MockNode(outputs={"status_code": 200, "body": '{"data": {"url": "https://img/1"}}'})
 WEATHER = [{"month": 1, "maxTemp": 9.5, "minTemp": 2, "rainfall": 60}]
 CLIMATE = {"data": {"beginYear": 1991, "endYear": 2020, "data": WEATHER}}
-
-Check = Callable[[Mapping[str, Any]], bool]
-
-
-def is_output(name: str, wanted: object) -> Check:
-    return lambda outputs: outputs == {name: wanted}
-
-
-def holds(name: str, *texts: str) -> Check:
-    return lambda outputs: all(text in outputs[name] for text in texts)
-
-
-@dataclass(frozen=True)
-class App:
-    """One run of an export: ``replies`` are (what a request must hold, the model's answer)."""
-
-    file: str
-    check: Check
-    replies: tuple[tuple[str, str], ...] = ((".", "the model's text"),)
-    query: str = ""
-    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    conversation: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    mocks: Mapping[str, MockNode] = field(default_factory=dict[str, MockNode])
-    asked: tuple[str, ...] = ()
-    """Texts that the model must have been sent."""
-
-
-def outputs(**values: Any) -> MockNode:
-    return MockNode(outputs=values)
 
 
 def is_picture(answers: Mapping[str, Any]) -> bool:
@@ -113,6 +73,30 @@ def level(**values: Any) -> MockNode:
     return MockNode(outputs={**state, **texts, **values})
 
 
+OUTLINE = json.dumps(
+    [
+        {"chapter": "第1章", "title": "入门", "contents": ["安装", "变量"]},
+        {"chapter": "第2章", "title": "精通", "contents": ["类型"]},
+    ],
+    ensure_ascii=False,
+)
+
+
+def lesson(chapter: str, title: str, subtitle: str, text: str) -> dict[str, Any]:
+    info = {"chapter": chapter, "title": title, "subtitle": subtitle}
+    return {"info": info, "course": text}
+
+
+COURSE = {
+    "course_name": "Python",
+    "course": [
+        lesson("第1章", "入门", "安装", "how to install"),
+        lesson("第1章", "入门", "变量", "what a variable is"),
+        lesson("第2章", "精通", "类型", "what a type is"),
+    ],
+}
+BOOK = "a" * 8000 + "b" * 50
+"""Two pieces, the second of which begins with the last 100 letters of the first."""
 WON = (
     "**模型的回答：**\n1+1=3\n\n"
     '**挑战结果：** <span style="color: blue;">挑战成功！进入下一关。</span>🎉\n\n'
@@ -166,6 +150,34 @@ RUNS = (
         "jieba",
         is_output("answer", "['我', '来']"),
         mocks={"1732240797960": outputs(output="['我', '来']")},
+    ),
+    App(
+        "dify_course_demo",
+        lambda found: found == COURSE,
+        replies=(
+            ("教程的课程大纲", f"```json\n{OUTLINE}\n```"),
+            ("关于入门 安装 的教程文章", "how to install"),
+            ("关于入门 变量 的教程文章", "what a variable is"),
+            ("关于精通 类型 的教程文章", "what a type is"),
+        ),
+        inputs={"course_name": "Python"},
+        asked=("你是一个 Python 专家",),
+    ),
+    App(
+        "全书翻译",
+        is_output("final", "free 1 free 2"),
+        replies=(
+            ("识别用户输入的技术术语.*ab{50}", "terms 2"),
+            ("识别用户输入的技术术语", "terms 1"),
+            ("精通简体中文的专业译者.*terms 1", "direct 1"),
+            ("精通简体中文的专业译者.*terms 2", "direct 2"),
+            ("根据直接翻译的结果.*direct 1.*terms 1", "faults 1"),
+            ("根据直接翻译的结果.*direct 2.*terms 2", "faults 2"),
+            ("基于初次直接翻译的成果.*direct 1.*faults 1.*terms 1", "free 1"),
+            ("基于初次直接翻译的成果.*direct 2.*faults 2.*terms 2", "free 2"),
+        ),
+        inputs={"input_text": BOOK},
+        asked=(f"n{'a' * 100}{'b' * 50}\\n",),
     ),
     App(
         "json-repair",
@@ -270,84 +282,18 @@ RUNS = (
 )
 
 
-def made_up(variable: StartVariable) -> Any:
-    """An input of the declared type."""
-    values: dict[str, Any] = {
-        "number": 1,
-        "checkbox": True,
-        "file": FILE,
-        "file-list": [FILE],
-        "json_object": {"key": "value"},
-        "select": (variable.options or ("",))[0],
-    }
-    return values.get(variable.type, f"text of {variable.variable}")
-
-
-def drawn(name: str) -> WorkflowSchema:
-    return load((APPS / f"{name}.yml").read_bytes(), "yaml", name=name)
-
-
-def completion(text: str) -> str:
-    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-    choice = {"message": {"content": text}, "finish_reason": "stop"}
-    return json.dumps({"model": "m", "choices": [choice], "usage": usage})
-
-
-def model_server(app: App) -> MockServer:
-    """Answers each request with the first reply whose pattern is found in it, however often."""
-    path = "/v1/chat/completions"
-    return MockServer(
-        tuple(
-            MockResponse("POST", path, match_body=f, response_body=completion(r), expect=100)
-            for f, r in app.replies
-        )
-    )
-
-
-def providers(schema: WorkflowSchema, url: str) -> LlmProviderRegistry:
-    """A provider for every id that the export's models are drawn with."""
-    registry = LlmProviderRegistry()
-    config = OpenAiConfig(api_key="k", base_url=f"{url}/v1")
-    for node in schema.nodes:
-        if node.type == "llm":
-            registry.register(OpenAiProvider(config, provider_id=node.data["model"]["provider"]))
-    return registry
-
-
-@dataclass(frozen=True)
-class Place:
-    client: Client
-    group: RuntimeGroup
-
-    async def run(self, app: App, server: MockServer, queue: str) -> ExecutionStatus:
-        schema = drawn(app.file)
-        group = self.group.replaced(llm_provider_registry=providers(schema, server.url))
-        made = {v.variable: made_up(v) for v in start_variables(schema)}
-        builder = WorkflowRunner.builder(schema).user_inputs({**made, **app.inputs})
-        builder.system_vars({"query": app.query, "files": []}).mock_nodes(app.mocks)
-        builder.conversation_vars(app.conversation).client(self.client, task_queue=queue)
-        async with build_worker(self.client, group, queue=queue):
-            return await (await builder.run()).wait()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place(temporal_server: str) -> AsyncIterator[Place]:
-    group = RuntimeGroup.default()
-    try:
-        yield Place(await connect(temporal_server), group)
-    finally:
-        await group.aclose()
-
-
 @in_module_loop
 @pytest.mark.parametrize("app", RUNS, ids=[f"{n}-{app.file}" for n, app in enumerate(RUNS)])
-async def test_an_export_runs_to_the_end(app: App, place: Place, task_queue: str) -> None:
+async def test_an_export_runs_to_the_end(app: App, dify_place: Place, task_queue: str) -> None:
     with model_server(app) as server:
-        status = await place.run(app, server, task_queue)
-    assert isinstance(status, Completed), status
-    assert app.check(status.outputs), status.outputs
+        ran = await dify_place.run(app, server, task_queue)
+    assert isinstance(ran.status, Completed), ran.status
+    assert app.check(ran.status.outputs), ran.status.outputs
     bodies = "\n".join(request.body for request in server.requests)
     assert all(text in bodies for text in app.asked), bodies
+    if "answer" in ran.status.outputs:
+        assert event_laws.streamed(ran.events) == ran.status.outputs["answer"]
+    assert event_laws.faults(ran.events) == []
 
 
 @in_module_loop
@@ -356,17 +302,18 @@ async def test_an_export_runs_to_the_end(app: App, place: Place, task_queue: str
     [
         ("jieba", "No module named 'jieba'"),
         ("json-repair", "No module named 'json_repair'"),
-        ("腾讯云SubtitleInfo", "No module named 'hmac'"),
+        ("腾讯云SubtitleInfo", "No module named 'requests'"),
     ],
 )
 async def test_code_that_needs_a_package_names_it(
-    name: str, reason: str, place: Place, task_queue: str
+    name: str, reason: str, dify_place: Place, task_queue: str
 ) -> None:
     app = App(name, lambda _: False)
     with model_server(app) as server:
-        status = await place.run(app, server, task_queue)
-    assert isinstance(status, Failed)
-    assert reason in status.message
+        ran = await dify_place.run(app, server, task_queue)
+    assert isinstance(ran.status, Failed)
+    assert reason in ran.status.message
+    assert event_laws.faults(ran.events) == []
 
 
 def test_every_valid_export_is_run(shared: Path) -> None:

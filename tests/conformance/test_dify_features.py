@@ -464,6 +464,7 @@ async def test_a_failure_takes_its_own_branch_with_what_went_wrong(place: Place)
     assert status.exceptions == 1
     assert status.outputs["good"] is None
     assert "too bad" in status.outputs["bad"]
+    assert status.outputs["bad"].endswith("(CodeExecutionError)")
 
 
 @in_module_loop

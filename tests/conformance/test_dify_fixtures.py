@@ -1,19 +1,23 @@
-"""Dify's own fixtures give what Dify's tests expect of them (outputs; event order comes later)."""
+"""Dify's own fixtures give what Dify's tests expect of them."""
 
 from __future__ import annotations
 
 import asyncio
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.engine.played import text_of, words
 from xworkflow.client.connection import connect
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, ExecutionStatus
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.loading import load
+from xworkflow.domain.streams import chunks_of
 from xworkflow.domain.wire import MockNode
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.comparison import same_json
@@ -31,6 +35,12 @@ RUNNABLE = (
     "basic_chatflow",
     "http_request_with_json_tool_workflow",
     "test-answer-order",
+    "array_iteration_formatting_workflow",
+    "increment_loop_with_break_condition_workflow",
+    "iteration_flatten_output_enabled_workflow",
+    "multilingual_parallel_llm_streaming_workflow",
+    "update-conversation-variable-in-iteration",
+    "loop_contains_answer",
 )
 ENDED_WELL = ("succeeded", "partial-succeeded")
 
@@ -72,55 +82,87 @@ def drawing(name: str, case: dict[str, Any]) -> bytes:
 
 
 def mocks(case: dict[str, Any]) -> dict[str, MockNode]:
-    outputs = {k: MockNode(outputs=v) for k, v in case.get("mocks", {}).items()}
+    pieces = case.get("chunks", {})
+    outputs = {
+        k: MockNode(outputs=v | chunks_of("text", pieces[k]) if k in pieces else v)
+        for k, v in case.get("mocks", {}).items()
+    }
+    outputs |= {k: MockNode(by_index=v) for k, v in case.get("mock_by_index", {}).items()}
     errors = {k: MockNode(error=v) for k, v in case.get("mock_errors", {}).items()}
     return outputs | errors
 
 
-CASES = [
-    pytest.param(name, case, id=f"{name}-{number}")
-    for name in RUNNABLE
-    for number, case in enumerate(expected(name))
-]
+CASES = [(name, case) for name in RUNNABLE for case in expected(name)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a fixture ended, and its log."""
+
+    status: ExecutionStatus
+    events: list[GraphEngineEvent]
 
 
 @pytest.fixture(scope="module")
-def outcomes(temporal_server: str) -> dict[int, ExecutionStatus]:
-    """Every case, run once on one worker; keyed by the case object's identity."""
+def outcomes(temporal_server: str) -> list[Outcome]:
+    """Every case, run once on one worker."""
 
-    async def run() -> dict[int, ExecutionStatus]:
+    async def run() -> list[Outcome]:
         client, group = await connect(temporal_server), RuntimeGroup.default()
         try:
             async with build_worker(client, group, queue="dify-fixtures"):
-                done: dict[int, ExecutionStatus] = {}
-                for param in CASES:
-                    name, case = param.values
-                    done[id(case)] = await _run(client, str(name), case)  # pyright: ignore[reportArgumentType]
-                return done
+                return [await _run(client, name, case) for name, case in CASES]
         finally:
             await group.aclose()
 
-    async def _run(client: Any, name: str, case: dict[str, Any]) -> ExecutionStatus:
+    async def _run(client: Any, name: str, case: dict[str, Any]) -> Outcome:
         schema = load(drawing(name, case), "yaml", name=name)
         builder = WorkflowRunner.builder(schema).user_inputs(case.get("inputs", {}))
         builder.system_vars({"query": case.get("query", "")}).mock_nodes(mocks(case))
+        builder.conversation_vars(case.get("conversation", {}))
         builder.client(client, task_queue="dify-fixtures")
-        return await (await builder.run()).wait()
+        handle = await builder.run()
+        status = await handle.wait()
+        return Outcome(status, [event async for event in handle.events()])
 
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, id=f"{name}-{n}") for n, (name, _) in enumerate(CASES)]
+)
 def test_a_fixture_of_dify_gives_the_outputs_that_its_tests_expect(
-    name: str, case: dict[str, Any], outcomes: dict[int, ExecutionStatus]
+    number: int, outcomes: list[Outcome]
 ) -> None:
-    status = outcomes[id(case)]
-    assert isinstance(status, Completed), (name, status)
+    case, status = CASES[number][1], outcomes[number].status
+    assert isinstance(status, Completed), status
     assert status.exceptions == case.get("exceptions_count", 0)
     if case["match"] == "exact":
         assert same_json(status.outputs, case["outputs"])
     else:
         assert all(same_json(status.outputs[k], v) for k, v in case["outputs"].items())
+
+
+WITH_EVENTS = [
+    pytest.param(number, id=f"{name}-{case['name']}")
+    for number, (name, case) in enumerate(CASES)
+    if "events" in case
+]
+
+
+@pytest.mark.parametrize("number", WITH_EVENTS)
+def test_the_log_of_a_fixture_is_the_sequence_that_its_test_expects(
+    number: int, outcomes: list[Outcome]
+) -> None:
+    """The whole log, sub-graphs included, as any reader of the histories sees it."""
+    assert words(outcomes[number].events) == CASES[number][1]["events"]
+
+
+def test_the_streamed_text_of_a_loop_is_that_of_its_rounds(outcomes: list[Outcome]) -> None:
+    streaming = [(n, case) for n, (_, case) in enumerate(CASES) if "streamed" in case]
+    for number, case in streaming:
+        assert text_of(outcomes[number].events) == case["streamed"]
+    assert streaming or not FIXTURES.is_dir()
 
 
 def test_the_fixtures_are_there(shared: Path) -> None:

@@ -17,10 +17,6 @@ pytestmark = [pytest.mark.temporal, pytest.mark.conformance]
 CASES = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "cases"
 FOLDERS = find_cases(CASES) if CASES.is_dir() else []
 
-NOT_YET = {
-    "046_code_node_wasm": "WebAssembly comes with the sandboxes' own issue",
-}
-
 
 @pytest.fixture(scope="module")
 def verdicts(temporal_server: str) -> dict[str, Verdict]:
@@ -39,8 +35,6 @@ def test_a_case_of_the_catalogue_gives_what_it_expects(
     verdict = verdicts[name]
     if verdict.outcome == "skipped":
         pytest.skip("; ".join(verdict.problems))
-    if name in NOT_YET:
-        pytest.xfail(NOT_YET[name])
     assert verdict.outcome == "passed", verdict.problems
 
 

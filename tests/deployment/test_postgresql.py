@@ -19,7 +19,6 @@ from typing import NoReturn
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from tests.cli.command import Command, line_with
 from tests.deployment.postgresql import binaries, postgresql
@@ -27,6 +26,7 @@ from tests.deployment.temporal_cluster import Programs, make_tables, temporal_cl
 from xworkflow.client.builder import WorkflowRunnerBuilder
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed
+from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.loading import load
 from xworkflow.testing.mock_server import MockResponse, MockServer
 from xworkflow.testing.run import run_folders
@@ -106,7 +106,7 @@ def test_the_example_runs_from_the_command_line(cluster: str, tmp_path: Path) ->
 
 
 async def test_runs_outlive_a_worker_that_is_killed(cluster: str, workers: int) -> None:
-    client = await Client.connect(cluster, data_converter=pydantic_data_converter)
+    client = await Client.connect(cluster, data_converter=DATA_CONVERTER)
     with MockServer(SHOP) as shop:
         builder = WorkflowRunner.builder(load(ORDERS.read_bytes(), "yaml")).client(client)
         builder.user_inputs({"order_id": "4711", "shop_url": shop.url})
@@ -131,7 +131,7 @@ async def timed(builder: WorkflowRunnerBuilder) -> float:
 
 
 async def test_conformance_cases_pass_on_it(cluster: str, shared: Path) -> None:
-    client = await Client.connect(cluster, data_converter=pydantic_data_converter)
+    client = await Client.connect(cluster, data_converter=DATA_CONVERTER)
     cases = shared / "conformance" / "cases"
     folders = [folder for pattern in CASES for folder in sorted(cases.glob(pattern))]
     assert len(folders) == len(CASES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from xworkflow.domain.commands import CancelNode, Command, Emit, FinishRun, StartNode, StartTimer
 from xworkflow.domain.events import GraphEngineEvent
@@ -107,28 +107,28 @@ class Run:
         self.commands: list[Command] = []
         self.log: list[GraphEngineEvent] = []
 
-    def feed(self, fact: Fact) -> Run:
+    def feed(self, fact: Fact) -> Self:
         self.state, self.commands = decide(self.plan, self.state, fact)
         self.log += self.events
         return self
 
-    def begin(self, at: int = 0) -> Run:
+    def begin(self, at: int = 0) -> Self:
         """Start the run; its start node succeeds at once."""
         return self.feed(RunStarted(at)).ok("start", at=at)
 
-    def ok(self, name: str, *, at: int = 0, handle: str | None = None, **outputs: Any) -> Run:
+    def ok(self, name: str, *, at: int = 0, handle: str | None = None, **outputs: Any) -> Self:
         return self.end(name, NodeRunResult(outputs=outputs, edge_source_handle=handle), at=at)
 
-    def end(self, name: str, result: NodeRunResult, *, at: int = 0) -> Run:
+    def end(self, name: str, result: NodeRunResult, *, at: int = 0) -> Self:
         return self.feed(NodeSucceeded(self.index(name), self.attempt(name), result, at))
 
     def fail(
         self, name: str, text: str = "boom", *, at: int = 0, retryable: bool = False, **more: Any
-    ) -> Run:
+    ) -> Self:
         failure = NodeFailure(code="execution_error", text=text, retryable=retryable, **more)
         return self.feed(NodeFailed(self.index(name), self.attempt(name), failure, at))
 
-    def fire(self, name: str, *, at: int = 0) -> Run:
+    def fire(self, name: str, *, at: int = 0) -> Self:
         return self.feed(TimerFired(self.index(name), self.attempt(name), at))
 
     def index(self, name: str) -> int:

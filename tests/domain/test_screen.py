@@ -42,6 +42,8 @@ BOMBS = [
     "{{ x|chain(x)|chain(x)|list }}",
     "{% for i in range(10**8) %}{{ i }}{% endfor %}",
     "{{ 'a' * 10**9 }}",
+    "{% set l = [0] %}{% for i in x %}{% set _ = l.extend(l) %}{% endfor %}",
+    "{{ '%999999999d' % x }}",
 ]
 
 

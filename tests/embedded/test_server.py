@@ -12,9 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
+from xworkflow.domain.wire import SEARCH_ATTRIBUTES
 from xworkflow.embedded import dev_server, server
 from xworkflow.embedded.data_dir import DataDir
 from xworkflow.embedded.server import EmbeddedServer, start_server, stop_server
@@ -110,6 +113,48 @@ async def test_finished_runs_are_kept_for_thirty_days(tmp_path: Path) -> None:
             DescribeNamespaceRequest(namespace="default")
         )
     assert described.config.workflow_execution_retention_ttl.ToTimedelta() == dev_server.RETENTION
+
+
+async def known_attributes(address: str) -> frozenset[str]:
+    client = await Client.connect(address)
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace="default")
+    )
+    return frozenset[str](SEARCH_ATTRIBUTES).intersection(listed.custom_attributes)
+
+
+async def test_a_database_that_is_older_than_an_attribute_learns_it_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(dev_server, "SEARCH_ATTRIBUTES", SEARCH_ATTRIBUTES[:1])
+        async with start_server(tmp_path) as used:
+            assert await known_attributes(used.address) == set(SEARCH_ATTRIBUTES[:1])
+    async with start_server(tmp_path) as used:
+        assert await known_attributes(used.address) == set(SEARCH_ATTRIBUTES)
+        client = await Client.connect(used.address)
+        values = [
+            SearchAttributePair(SearchAttributeKey.for_keyword(name), "x")
+            for name in SEARCH_ATTRIBUTES
+        ]
+        await client.start_workflow(
+            "Waits",
+            id="found",
+            task_queue="nobody",
+            search_attributes=TypedSearchAttributes(values),
+        )
+
+
+async def test_a_server_that_is_older_than_an_attribute_learns_it_when_it_is_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev_server, "SEARCH_ATTRIBUTES", ())
+    async with start_server(tmp_path) as used:
+        assert await known_attributes(used.address) == set()
+        monkeypatch.undo()
+        async with start_server(tmp_path) as joined:
+            assert joined.address == used.address
+            assert await known_attributes(used.address) == set(SEARCH_ATTRIBUTES)
 
 
 async def test_two_processes_share_one_server_that_outlives_the_one_that_started_it(

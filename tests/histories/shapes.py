@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.histories.container_shapes import ACTS, DRAWN, ITEMS, OPTIONS, Act
 from tests.workflows.drawing import (
     FAIL_BRANCH,
     SPIN,
@@ -23,10 +24,12 @@ from tests.workflows.drawing import (
     graph,
     handler,
     http,
+    node,
     retries,
     start,
     text,
 )
+from xworkflow.domain.governing import Budget, UsageQuota
 from xworkflow.domain.loading import load
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import MockNode
@@ -42,6 +45,7 @@ WEB = (
     MockResponse("GET", "/twice", response_body="fine"),
     MockResponse("GET", "/never", response_status=500, response_body="broken"),
     MockResponse("GET", "/slow", delay_secs=SLOW_SECS),
+    MockResponse("GET", "/late", response_body="fine", delay_secs=0.3),
     MockResponse("GET", "/orders/4711", response_status=503, response_body="busy"),
     MockResponse("GET", "/orders/4711", response_body=ORDER),
     MockResponse("GET", "/weather?city=Oslo", response_body="snow"),
@@ -59,6 +63,16 @@ class Shape:
     group_id: str | None = None
     stop_at: str | None = None
     """The node whose start is waited for, before the run is stopped."""
+    fork_from: str | None = None
+    """The node that a fork of the run begins with; then the history is the fork's."""
+    usage_quota: UsageQuota | None = None
+    queued: bool = False
+    """Whether another run has the only place when it starts."""
+    answer: dict[str, Any] | None = None
+    """What a person answers."""
+    act: Act | None = None
+    """What is said to the run while it goes on."""
+    debug: bool = False
 
 
 def _fails(url: str, id_: str = "call", **parts: Any) -> Any:
@@ -162,6 +176,37 @@ SHAPES: dict[str, Shape] = {
         lambda _: chain("admitted", start("n"), code("c1"), code("c2", "c1.n"), end(out="c2.n")),
         group_id="golden",
     ),
+    "governed": Shape(
+        lambda url: chain("placed", start("n"), http("call", f"{url}/ok"), end(out="call.body")),
+        group_id="governed",
+        usage_quota=UsageQuota(concurrent_runs=10, http_calls=Budget(limit=100)),
+    ),
+    "governed_queued": Shape(
+        lambda url: chain("queued", start("n"), http("call", f"{url}/ok"), end(out="call.body")),
+        group_id="queued",
+        usage_quota=UsageQuota(concurrent_runs=1, when_full="wait"),
+        queued=True,
+    ),
+    "governed_waiting": Shape(
+        lambda url: graph(
+            "asks",
+            [
+                start("n"),
+                node("ask", "human-input", resume_mode="approval", prompt_template="May I?"),
+                http("call", f"{url}/ok"),
+                code("c"),
+                end(out="call.body", n="c.n"),
+            ],
+            "start > ask",
+            "ask:approve > call",
+            "ask:reject > end",
+            "call > c",
+            "c > end",
+        ),
+        group_id="waiting",
+        usage_quota=UsageQuota(concurrent_runs=1, count_waiting=False),
+        answer={"decision": "approve"},
+    ),
     "mocked_nodes": Shape(
         lambda url: chain("mocked", start("n"), http("call", f"{url}/ok"), end(out="call.body")),
         mocks={"call": MockNode(outputs={"body": "mocked"})},
@@ -186,8 +231,32 @@ SHAPES: dict[str, Shape] = {
             "join > end",
         )
     ),
+    "fork": Shape(
+        lambda url: chain(
+            "forked",
+            start("n"),
+            http("call1", f"{url}/ok"),
+            code("c1"),
+            http("call2", f"{url}/ok"),
+            end(out="call2.body", n="c1.n", first="call1.body"),
+        ),
+        fork_from="c1",
+    ),
     "dify_export": Shape(
         lambda _: load(ORDERS.read_bytes(), "yaml"),
         inputs=lambda url: {"order_id": "4711", "shop_url": url},
     ),
 }
+
+SHAPES.update(
+    {
+        name: Shape(
+            draw,
+            inputs=lambda _url: {"n": 1, "items": ITEMS},
+            options=OPTIONS.get(name, {}),
+            act=ACTS.get(name),
+            debug=name == "debugged",
+        )
+        for name, draw in DRAWN.items()
+    }
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -20,6 +20,8 @@ from xworkflow.ports import (
     HttpClient,
     HttpRequest,
     HttpResponse,
+    HttpStream,
+    LlmProvider,
     Ports,
     SandboxLimits,
     SandboxPool,
@@ -43,13 +45,21 @@ class FakeVm:
     language: str
     result: Any = None
     calls: list[tuple[str, Mapping[str, Any], SandboxLimits]] = field(default_factory=list[Any])
+    streams: list[Mapping[str, Sequence[str]] | None] = field(default_factory=list[Any])
+    chunks: tuple[Any, ...] | None = None
     process_id: int = 1
 
     async def execute(
-        self, code: str, inputs: Mapping[str, Any], limits: SandboxLimits
+        self,
+        code: str,
+        inputs: Mapping[str, Any],
+        limits: SandboxLimits,
+        *,
+        streams: Mapping[str, Sequence[str]] | None = None,
     ) -> CodeResult:
         self.calls.append((code, inputs, limits))
-        return CodeResult(self.result, stdout="printed")
+        self.streams.append(streams)
+        return CodeResult(self.result, stdout="printed", chunks=self.chunks)
 
     async def render(
         self, template: str, variables: Mapping[str, Any], dialect: Dialect, limits: SandboxLimits
@@ -93,6 +103,15 @@ class FakeHttp:
         self.sent.append(request)
         return self.response
 
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[HttpStream]:
+        response = await self.send(request)
+
+        async def parts() -> AsyncIterator[bytes]:
+            yield response.content
+
+        yield HttpStream(response.status_code, response.headers, parts())
+
     def check_url(self, url: str) -> None:
         if url == self.refused:
             raise NodeError.of_kind("input_validation_error", f"Blocked host: {url}")
@@ -122,12 +141,22 @@ class FakeProvider:
 
 
 @dataclass
+class FakeDeltas:
+    """Keeps what is put."""
+
+    pieces: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def put(self, variable: str, text: str) -> None:
+        self.pieces.append((variable, text))
+
+
+@dataclass
 class FakeProviders:
     """Knows one provider, under every name but ``unknown``."""
 
-    provider: FakeProvider = field(default_factory=FakeProvider)
+    provider: LlmProvider = field(default_factory=FakeProvider)
 
-    def get(self, provider_id: str) -> FakeProvider:
+    def get(self, provider_id: str) -> LlmProvider:
         if provider_id == "unknown":
             raise NodeError.of_kind("execution_error", f"Provider not found: {provider_id}")
         return self.provider

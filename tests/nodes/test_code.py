@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.nodes.conftest import FakeSandbox, node, pool, ports
+from xworkflow.domain.streams import CHUNKS
 from xworkflow.errors import NodeError
+from xworkflow.nodes.base import CrossedValues
 from xworkflow.nodes.code import Code
 from xworkflow.ports import SandboxLimits
 
@@ -154,3 +156,59 @@ async def test_every_wrong_output_is_named() -> None:
     declared = {"a": {"type": "string"}, "b": {"type": "string"}}
     with pytest.raises(NodeError, match=r"a is missing; b must be a string"):
         await outputs({"b": 1}, "dify", outputs=declared)
+
+
+# --- callbacks
+
+
+LISTENS = "inputs.text.on_chunk(...)"
+TEXT = pool(llm={"text": "abc", CHUNKS: {"text": [1, 2]}}, start={"q": "plain", CHUNKS: {"q": [5]}})
+BOUND = [
+    {"variable": "text", "value_selector": ["llm", "text"]},
+    {"variable": "none", "value_selector": ["llm", "none"]},
+]
+
+
+async def heard(dialect: Any = "native", **data: Any) -> Any:
+    """The pieces that cross to the sandbox, reading nothing but what the node says it reads."""
+    drawn = node("code", dialect, **({"code": LISTENS, "variables": BOUND} | data))
+    selectors = [s for _, s in Code().selectors(drawn)] + list(Code().hidden_reads(drawn))
+    sandbox = FakeSandbox({})
+    values = CrossedValues({selector: TEXT.get(selector) for selector in selectors})
+    await Code().execute(drawn, values, ports(sandbox))
+    (streams,) = [found for vm in sandbox.vms.values() for found in vm.streams]
+    return streams
+
+
+async def test_the_pieces_of_an_input_cross_to_a_script_that_listens() -> None:
+    assert await heard() == {"text": ("a", "bc")}
+    first = await heard(inputs={"z": "start.q", "text": "llm.text"})
+    assert list(first) == ["text", "z"], "in the order of the drawing"
+
+
+async def test_pieces_cross_to_nobody_else() -> None:
+    assert await heard(code="function main({text}) { return text }") is None
+    assert await heard("dify") is None
+    assert await heard(language="python3") is None
+    assert await heard(variables=BOUND[1:]) is None
+
+
+async def returned_with(*chunks: Any, **data: Any) -> dict[str, Any]:
+    sandbox = FakeSandbox("")
+    sandbox.vms["js"].chunks = chunks
+    drawn = node("code", code=LISTENS, variables=BOUND, **data)
+    return (await Code().execute(drawn, TEXT, ports(sandbox))).outputs
+
+
+async def test_what_callbacks_give_last_is_one_more_output() -> None:
+    assert await returned_with("A", "AB", "AB") == {"result": "", "output": "AB"}
+    assert await returned_with(1, {"n": 2}) == {"result": "", "output": {"n": 2}}
+    assert await returned_with("A", output_variable="own") == {
+        "own": "",
+        "output": "A",
+        CHUNKS: {"output": [1]},
+    }
+
+
+async def test_callbacks_that_give_nothing_make_a_null() -> None:
+    assert await returned_with() == {"result": "", "output": None}

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.nodes.conftest import (
+    FakeDeltas,
     FakeFiles,
     FakeHttp,
     FakeProvider,
@@ -22,11 +25,15 @@ from tests.nodes.conftest import (
 from xworkflow.domain.chat import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart
 from xworkflow.domain.results import LlmUsage, NodeRunResult
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.streams import CHUNKS, pieces_at
 from xworkflow.domain.values import to_file
 from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.nodes.base import CrossedValues
 from xworkflow.nodes.llm import Llm
+from xworkflow.nodes.llm_answer import Visible, separated
+from xworkflow.ports import LlmProvider, StreamingLlmProvider
 from xworkflow.providers import FakeTimeProvider
+from xworkflow.testing.fake_llm import FakeLlm
 
 MODEL = {"provider": "openai", "name": "gpt-4o"}
 PNG = to_file({"type": "image", "url": "http://files/a.png"})
@@ -503,18 +510,117 @@ async def test_empty_messages_are_left_out_and_at_least_one_is_needed() -> None:
     assert failed.code == "NoPromptFoundError"
 
 
+# --- streams
+
+
+async def streamed(
+    dialect: Dialect = "native",
+    provider: LlmProvider | None = None,
+    *,
+    asked: bool = True,
+    **data: Any,
+) -> tuple[NodeRunResult, list[tuple[str, str]]]:
+    deltas = FakeDeltas()
+    provider = provider or FakeLlm("hel", "lo", "")
+    lent: dict[str, Any] = {"llm": FakeProviders(provider), "deltas": deltas, "stream": asked}
+    drawing = {"stream": True, "prompt_template": [user("hi")]} | data
+    made = drawn(dialect, **drawing)
+    result = await Llm().execute(made, VALUES, ports(**lent))
+    return result, deltas.pieces
+
+
+async def test_a_stream_gives_the_outputs_of_a_blocking_call_and_its_pieces_beside_them() -> None:
+    result, deltas = await streamed()
+    usage = LlmUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+    assert result.outputs == {
+        "text": "hello",
+        "usage": usage.model_dump(),
+        CHUNKS: {"text": [3, 2, 0]},
+    }
+    assert result.llm_usage == usage
+    assert deltas == [("text", "hel"), ("text", "lo"), ("text", "")]
+    assert pieces_at(pool(n=result.outputs).get, ("n", "text")) == ("hel", "lo", "")
+
+
+async def test_a_provider_that_cannot_stream_gives_one_piece() -> None:
+    result, deltas = await streamed(provider=FakeProvider())
+    assert result.outputs[CHUNKS] == {"text": [5]}
+    assert deltas == [("text", "hello")]
+
+
+async def test_a_stream_that_fails_fails_its_node() -> None:
+    failure = NodeFailure(code="network_error", text="cut", retryable=True)
+    with pytest.raises(NodeError) as caught:
+        await streamed(provider=FakeLlm("hel", failure=failure))
+    assert caught.value.failure == failure
+
+
+async def test_the_native_dialect_streams_as_it_is_drawn() -> None:
+    result, deltas = await streamed(stream=False)
+    assert (CHUNKS in result.outputs, deltas) == (False, [])
+    result, deltas = await streamed(asked=False)
+    assert (CHUNKS in result.outputs, len(deltas)) == (True, 3)
+
+
+async def test_dify_streams_when_somebody_reads_along() -> None:
+    result, deltas = await streamed("dify", stream=False)
+    assert result.outputs["text"] == "hello"
+    assert result.outputs[CHUNKS] == {"text": [3, 2, 0]}
+    assert len(deltas) == 3
+    result, deltas = await streamed("dify", asked=False)
+    assert (CHUNKS in result.outputs, deltas) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown", "text"),
+    [
+        (("<thi", "nk>a</th", "ink>\n", "so: ", "b"), ["so:", " b"], "so: b"),
+        (("so ", "<think>a</think>", "b\n"), ["so", " b"], "so b"),
+        (("a <", "b"), ["a", " <b"], "a <b"),
+        (("a", " "), ["a"], "a "),
+        (("x<think>", "never closed"), ["x"], "x<think>never closed"),
+    ],
+)
+async def test_reasoning_that_is_separated_is_not_streamed(
+    pieces: tuple[str, ...], shown: list[str], text: str
+) -> None:
+    provider = FakeLlm(*pieces)
+    result, deltas = await streamed("dify", provider, reasoning_format="separated")
+    assert [piece for _, piece in deltas] == shown
+    assert result.outputs["text"] == text
+    whole = pieces_at(pool(n=result.outputs).get, ("n", "text"))
+    assert whole is not None
+    assert list(whole)[: len(shown)] == shown
+
+
+@given(
+    st.lists(st.sampled_from(["<think>", "</think>", "<th", "ink>", " ", "a", "\n"]), max_size=9)
+)
+def test_what_is_shown_of_an_answer_begins_what_is_left_of_it(pieces: list[str]) -> None:
+    visible = Visible()
+    shown = "".join(visible.of(piece) for piece in pieces)
+    left = separated("".join(pieces))[0]
+    # the one exception is white space at the very beginning: whether it is left depends on whether
+    # a thought comes to an end later
+    assert left.lstrip().startswith(shown.lstrip())
+
+
+def test_the_public_fake_is_a_provider_that_streams() -> None:
+    assert isinstance(FakeLlm(), StreamingLlmProvider)
+    assert not isinstance(FakeProvider(), StreamingLlmProvider)
+
+
+def test_which_nodes_stream() -> None:
+    assert Llm().streams(drawn(stream=True))
+    assert not Llm().streams(drawn())
+    assert Llm().streams(drawn("dify"))
+
+
 # --- validation
 
 
-def test_streaming_is_refused_by_name_in_the_native_dialect() -> None:
-    (found,) = Llm().check(drawn(stream=True))
-    assert (found.code, found.field_path) == ("E051", "stream")
-    assert "streaming is not supported yet" in found.message
-    assert list(Llm().check(drawn("dify", stream=True))) == []
-
-
-async def test_streaming_in_a_body_fails_when_it_runs() -> None:
-    assert (await failure(stream=True)).code == "config_error"
+def test_streaming_is_valid() -> None:
+    assert list(Llm().check(drawn(stream=True))) == []
 
 
 def test_a_selector_that_is_too_deep_is_refused_where_it_is_used() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xworkflow.domain.conditions import Condition, Mismatch, Verdict, evaluate_condition
@@ -129,6 +130,93 @@ def test_dify_reads_a_number_from_its_text(operator: str, actual: float, expecte
     as_text = evaluate_condition(condition(operator, str(expected)), lambda _: actual, "dify")
     both = evaluate_condition(condition(operator, str(expected)), lambda _: str(actual), "dify")
     assert as_number == as_text == both
+
+
+def number_of(value: Any) -> float | None:
+    """A number, or the one that a text spells in the way of Dify's exports."""
+    if isinstance(value, str):
+        spelled_so = re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*", value)
+        return float(value) if spelled_so else None
+    return value if type(value) in (int, float) else None
+
+
+def dify_oracle(operator: str, actual: Any, expected: Any) -> bool | None:
+    """Where Dify differs from spec/graph.md 4: spec/graph.md 11 and spec/dify.md E2."""
+    if type(actual) is bool and operator in ("is", "equal", "is_not", "not_equal"):
+        texts = {True: ("true", "1"), False: ("false", "0")}[actual]
+        return (shown(expected).strip().lower() in texts) == (operator in ("is", "equal"))
+    if operator not in NUMERIC:
+        return oracle(operator, actual, expected)
+    if actual is None:
+        return False
+    return oracle(operator, number_of(actual), number_of(expected))
+
+
+spelled = st.sampled_from(["1", " 2 ", "-1.5", "+0", "1_0", "1e1x", ".5", "true", "False", "TRUE"])
+
+
+@given(st.sampled_from([*NUMERIC, *OTHERS]), values | spelled, values | spelled)
+@example("equal", True, "TRUE")
+@example("not_equal", False, 0)
+@example("greater_than", None, "5")
+def test_a_condition_of_dify_agrees_with_its_oracle(
+    operator: str, actual: JsonValue, expected: JsonValue
+) -> None:
+    verdict = evaluate_condition(condition(operator, expected), lambda _: actual, "dify")
+    assert plain(verdict) == dify_oracle(operator, actual, expected)
+
+
+file_values = st.fixed_dictionaries(
+    {
+        FILE_MARK: st.just(FILE_MARK_VALUE),
+        "name": texts,
+        "size": st.integers(0, 3),
+        "mime_type": st.sampled_from(["image/png", "audio/mp3", "text/plain", "x"]),
+    }
+)
+sub_conditions = st.lists(
+    st.tuples(st.just("name"), st.sampled_from(["is", "contains", "empty"]), texts)
+    | st.tuples(st.just("size"), st.sampled_from(["equal", "greater_than"]), st.integers(0, 3))
+    | st.tuples(st.just("type"), st.just("in"), st.lists(st.sampled_from(["image", "audio"]))),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(
+    st.lists(file_values, max_size=3),
+    st.sampled_from(["contains", "not_contains", "all_of"]),
+    st.sampled_from(["and", "or"]),
+    sub_conditions,
+)
+def test_conditions_on_files_ask_each_file_and_agree_with_the_oracle(
+    given_files: list[dict[str, Any]],
+    operator: str,
+    logical: str,
+    subs: list[tuple[str, str, Any]],
+) -> None:
+    types = {"image/png": "image", "audio/mp3": "audio", "text/plain": "document", "x": "other"}
+    holds = [
+        (all if logical == "and" else any)(
+            dify_oracle(sub, {**file, "type": types[file["mime_type"]]}[key], expected)
+            for key, sub, expected in subs
+        )
+        for file in given_files
+    ]
+    wanted_verdict = {
+        "contains": any(holds),
+        "not_contains": not any(holds),
+        "all_of": all(holds),
+    }[operator]
+    drawn = [{"key": k, "comparison_operator": o, "value": e} for k, o, e in subs]
+    about = Condition.model_validate(
+        {
+            "variable_selector": ["n", "x"],
+            "comparison_operator": operator,
+            "sub_variable_condition": {"logical_operator": logical, "conditions": drawn},
+        }
+    )
+    assert evaluate_condition(about, lambda _: given_files, "dify") == wanted_verdict
 
 
 @given(st.lists(st.sampled_from([True, False, None]), max_size=5), st.sampled_from(["and", "or"]))

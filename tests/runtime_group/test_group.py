@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from xworkflow.domain.quota import ResourceQuota, SecurityLevel, SecurityPolicy
 from xworkflow.errors import MisuseError
 from xworkflow.nodes.executors import NodeExecutorRegistry
 from xworkflow.ports import SandboxLimits
-from xworkflow.providers import RealTimeProvider
+from xworkflow.providers import FakeTimeProvider, RealTimeProvider
 from xworkflow.runtime_group import LlmProviderRegistry, ResourceGroup, RuntimeGroup
 from xworkflow.runtime_group.group import default_group
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool, PythonTier2
+from xworkflow.store import SqlStreamStore
 
 TENANT = ResourceGroup(
     "tenant-1", "Tenant 1", SecurityLevel.STRICT, ResourceQuota(max_steps=7), {"llm": "key-1"}
@@ -51,7 +53,7 @@ def test_the_default_group_has_the_defaults_of_the_seed() -> None:
     group = RuntimeGroup.default()
     nothing = (
         "group_id", "group_name", "security_policy", "credential_provider", "resource_governor",
-        "audit_logger", "memory_provider", "resource_group",
+        "audit_logger", "memory_provider", "resource_group", "stream_store",
     )  # fmt: skip
     assert {name: getattr(group, name) for name in nothing} == dict.fromkeys(nothing)
     assert group.quota == ResourceQuota()
@@ -95,6 +97,15 @@ def test_a_setter_of_the_builder_sets_its_part_and_returns_the_builder(part: str
     builder = RuntimeGroup.builder()
     assert getattr(builder, part)(SIMPLE_PARTS[part]) is builder
     assert getattr(builder.build(), part) is SIMPLE_PARTS[part]
+
+
+def test_the_second_tier_of_python_is_a_choice_of_the_group(tmp_path: Path) -> None:
+    chosen = RuntimeGroup.builder().python_tier2(tmp_path).build().sandbox_pool
+    assert isinstance(chosen, DefaultSandboxPool)
+    assert chosen.python_tier2 == PythonTier2(packages=tmp_path)
+    default = RuntimeGroup.default().sandbox_pool
+    assert isinstance(default, DefaultSandboxPool)
+    assert default.python_tier2 is None
 
 
 def test_the_builder_starts_from_the_default_group() -> None:
@@ -251,3 +262,31 @@ async def test_a_closed_group_is_closed_for_good() -> None:
     await group.aclose()
     with pytest.raises(MisuseError, match="closed"):
         await process_id(group)
+
+
+async def test_a_store_of_streams_is_closed_with_its_group(tmp_path: Path) -> None:
+    store = ClosedStore(f"sqlite:///{tmp_path / 'streams.db'}")
+    group = RuntimeGroup.builder().stream_store(store).build()
+    assert group.stream_store is store
+    await group.aclose()
+    assert store.is_closed
+
+
+class ClosedStore(SqlStreamStore):
+    is_closed = False
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+        await super().aclose()
+
+
+def test_a_node_is_lent_a_sink_where_somebody_reads_along() -> None:
+    class Sink:
+        def put(self, variable: str, text: str) -> None:
+            raise NotImplementedError
+
+    sink, group = Sink(), RuntimeGroup.default()
+    lent = group.ports(FakeTimeProvider(0), stream=True, deltas=sink)
+    assert (lent.stream, lent.deltas) == (True, sink)
+    silent = group.ports(FakeTimeProvider(0))
+    assert (silent.stream, silent.deltas) == (False, None)

@@ -25,6 +25,7 @@ from xworkflow.runtime_group.egress import Address, MetadataBlocked
 from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig, PooledHttpClient
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
+from xworkflow.testing.mock_server import MockResponse, MockServer
 
 
 @pytest.fixture
@@ -488,3 +489,58 @@ async def test_a_drawn_request_arrives_as_drawn(client: PooledHttpClient, server
     (part,) = cast("list[Message]", parsed.get_payload())
     assert part.get_param("name", header="content-disposition") == "k"
     assert cast("bytes", part.get_payload(decode=True)).decode() == "é"
+
+
+# --- bodies that are read while they come
+
+
+async def test_a_body_is_read_while_it_comes(client: PooledHttpClient) -> None:
+    answer = MockResponse("GET", "/", response_body="a\n\nb\n\n", event_delay_secs=0)
+    with MockServer((answer,)) as mock:
+        async with client.stream(get(f"{mock.url}/")) as stream:
+            assert stream.status_code == 200
+            assert client.stats().active == 1
+            assert b"".join([part async for part in stream.parts]) == b"a\n\nb\n\n"
+    assert client.stats().active == 0
+
+
+async def test_a_body_that_breaks_off_is_an_error_that_may_be_retried(
+    client: PooledHttpClient,
+) -> None:
+    answer = MockResponse(
+        "GET", "/", response_body="a\n\nb", event_delay_secs=0, cut_after_events=1
+    )
+    seen: list[bytes] = []
+    with MockServer((answer,)) as mock:
+        async with client.stream(get(f"{mock.url}/")) as stream:
+            with pytest.raises(NodeError) as caught:  # noqa: PT012 - what came first counts
+                async for part in stream.parts:
+                    seen.append(part)  # noqa: PERF401 - as above
+    assert seen == [b"a\n\n"]
+    assert caught.value.failure.code == "http_error"
+    assert caught.value.failure.retryable
+
+
+async def test_the_time_limit_counts_while_a_body_comes(client: PooledHttpClient) -> None:
+    answer = MockResponse("GET", "/", response_body="a\n\nb", event_delay_secs=30)
+    with MockServer((answer,)) as mock, pytest.raises(NodeError, match=r"timed out after 0\.2s"):
+        async with client.stream(get(f"{mock.url}/", timeout_secs=0.2)) as stream:
+            assert [part async for part in stream.parts] == []
+
+
+async def test_a_time_limit_of_the_reader_is_not_the_requests_own(
+    client: PooledHttpClient,
+) -> None:
+    answer = MockResponse("GET", "/", response_body="a")
+    with MockServer((answer,)) as mock, pytest.raises(TimeoutError):
+        async with client.stream(get(f"{mock.url}/")):
+            raise TimeoutError
+    assert client.stats().active == 0
+
+
+async def test_a_body_that_grows_too_large_is_given_up(client: PooledHttpClient) -> None:
+    body = "\n\n".join(["x" * 100] * 10)
+    answer = MockResponse("GET", "/", response_body=body, event_delay_secs=0)
+    with MockServer((answer,)) as mock, pytest.raises(NodeError, match="too large"):
+        async with client.stream(get(f"{mock.url}/", max_response_bytes=250)) as stream:
+            assert [part async for part in stream.parts] == []

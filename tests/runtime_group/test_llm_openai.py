@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,8 +21,10 @@ from xworkflow.domain.chat import (
 )
 from xworkflow.domain.results import LlmUsage
 from xworkflow.errors import NodeError, NodeFailure
+from xworkflow.ports import StreamingLlmProvider
 from xworkflow.runtime_group.http import PooledHttpClient
 from xworkflow.runtime_group.llm_openai import OpenAiConfig, OpenAiProvider
+from xworkflow.testing.mock_server import MockResponse, MockServer
 
 KEY = "sk-secret-123"
 HELLO = (Message("user", "hello"),)
@@ -299,3 +302,181 @@ def test_a_provider_says_what_it_offers() -> None:
     assert (info.id, info.name, [model.id for model in info.models]) == (
         "local", "OpenAI", ["gpt-4o"],
     )  # fmt: skip
+
+
+# --- streams
+
+
+def event(delta: Any = None, **more: Any) -> str:
+    choices = [] if delta is None else [{"index": 0, "delta": delta} | more.pop("choice", {})]
+    return f"data: {json.dumps({'model': 'm-1', 'choices': choices} | more)}\n\n"
+
+
+def end(reason: str = "stop") -> str:
+    return event({}, choice={"finish_reason": reason})
+
+
+DONE = "data: [DONE]\n\n"
+USAGE = event(usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+
+
+async def streamed(
+    http: PooledHttpClient, body: str, **more: Any
+) -> tuple[ChatResponse, list[str], MockServer]:
+    """What comes of a body that is sent event by event."""
+    more = {"response_headers": {"content-type": "text/event-stream"}, "event_delay_secs": 0} | more
+    answer = MockResponse("POST", "/v1/chat/completions", response_body=body, **more)
+    pieces: list[str] = []
+    with MockServer((answer,)) as mock:
+        provider = OpenAiProvider(OpenAiConfig(api_key=KEY, base_url=f"{mock.url}/v1"))
+        asked = ChatRequest("m", HELLO)
+        return await provider.chat_completion_stream(asked, http, pieces.append), pieces, mock
+
+
+async def broken(http: PooledHttpClient, body: str, **more: Any) -> NodeFailure:
+    with pytest.raises(NodeError) as caught:
+        await streamed(http, body, **more)
+    return caught.value.failure
+
+
+async def test_a_stream_gives_its_pieces_and_then_the_whole(http: PooledHttpClient) -> None:
+    body = event({"content": "Hel"}) + event({"content": "lo"}) + end() + USAGE + DONE
+    response, pieces, mock = await streamed(http, body)
+    assert pieces == ["Hel", "lo", ""]
+    usage = LlmUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+    assert response == ChatResponse("Hello", usage, "m-1", "stop")
+    assert mock.requests[0].body == (
+        '{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true,'
+        '"stream_options":{"include_usage":true}}'
+    )
+
+
+async def test_pieces_are_handed_out_while_the_answer_comes(http: PooledHttpClient) -> None:
+    """Long before its end: the server takes half a second over each."""
+    body = event({"content": "a"}) + event({"content": "b"}) * 100
+    answer = MockResponse("POST", "/chat/completions", response_body=body, event_delay_secs=0.5)
+    came: asyncio.Queue[str] = asyncio.Queue()
+    with MockServer((answer,)) as mock:
+        provider = OpenAiProvider(OpenAiConfig(api_key=KEY, base_url=mock.url))
+        asking = asyncio.create_task(
+            provider.chat_completion_stream(ChatRequest("m", HELLO), http, came.put_nowait)
+        )
+        async with asyncio.timeout(10):
+            assert await came.get() == "a"
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_calls_of_tools_are_joined_by_their_index(http: PooledHttpClient) -> None:
+    def call(index: int, arguments: str, **more: Any) -> dict[str, Any]:
+        function = {"arguments": arguments} | more.pop("function", {})
+        return {"tool_calls": [{"index": index, "function": function} | more]}
+
+    body = (
+        event(call(0, "", id="c1", function={"name": "t"}))
+        + event(call(1, "{}", id="c2", function={"name": "u"}))
+        + event(call(0, '{"a"'))
+        + event(call(0, ":1}"))
+        + end("tool_calls")
+        + DONE
+    )
+    response, _, _ = await streamed(http, body)
+    assert response.tool_calls == (ToolCall("c1", "t", {"a": 1}), ToolCall("c2", "u", {}))
+    assert (response.content, response.finish_reason) == ("", "tool_calls")
+
+
+@pytest.mark.parametrize("tail", [DONE, end(), end() + USAGE])
+async def test_a_stream_may_end_with_a_reason_or_with_its_mark(
+    http: PooledHttpClient, tail: str
+) -> None:
+    response, _, _ = await streamed(http, event({"content": "hi"}) + tail)
+    assert response.content == "hi"
+
+
+async def test_of_several_choices_the_first_is_read(http: PooledHttpClient) -> None:
+    second = event({"content": "no"}, choice={"index": 1})
+    response, pieces, _ = await streamed(http, event({"content": "yes"}) + second + end() + DONE)
+    assert (response.content, pieces) == ("yes", ["yes", ""])
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        (event({"content": "a"}) + event({"content": "b"}), {}),
+        (event({"content": "a"}) + end() + DONE, {"cut_after_events": 1}),
+        ("", {}),
+    ],
+)
+async def test_a_stream_that_is_cut_off_may_be_tried_again(
+    http: PooledHttpClient, body: str, more: dict[str, Any]
+) -> None:
+    failed = await broken(http, body, **more)
+    assert (failed.code, failed.retryable) == ("network_error", True)
+    assert failed.text.startswith("Network error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text", "retryable"),
+    [
+        (
+            {"message": "too many", "code": 429},
+            "llm_rate_limit",
+            "Rate limit exceeded: too many",
+            True,
+        ),
+        ({"message": "down", "status": 503}, "llm_api_error", "API error (503): down", True),
+        (
+            {"message": f"no {KEY}", "code": 401},
+            "llm_auth_error",
+            "Authentication error: no ***",
+            False,
+        ),
+        (
+            {"message": "busy", "type": "server_error"},
+            "internal_error",
+            "Stream error: busy",
+            True,
+        ),
+        (
+            {"message": f"not {KEY}", "type": "invalid_request_error"},
+            "internal_error",
+            "Stream error: not ***",
+            False,
+        ),
+        ("gone", "internal_error", "Stream error: gone", False),
+    ],
+)
+async def test_an_error_in_the_middle_is_the_answers_own(
+    http: PooledHttpClient, error: Any, code: str, text: str, retryable: bool
+) -> None:
+    body = event({"content": "a"}) + f"data: {json.dumps({'error': error})}\n\n" + DONE
+    failed = await broken(http, body)
+    assert (failed.code, failed.text, failed.retryable) == (code, text, retryable)
+
+
+@pytest.mark.parametrize("data", ["{", "[]", '{"choices":[{"delta":[1]}]}'])
+async def test_an_event_that_is_none_is_a_serialisation_error(
+    http: PooledHttpClient, data: str
+) -> None:
+    failed = await broken(http, f"data: {data}\n\n")
+    assert (failed.code, failed.retryable) == ("internal_error", False)
+    assert failed.text.startswith("Serialization error: ")
+
+
+async def test_an_error_status_is_read_before_any_stream(http: PooledHttpClient) -> None:
+    failed = await broken(http, f"no {KEY}", response_status=429)
+    assert (failed.code, failed.text) == ("llm_rate_limit", "Rate limit exceeded: no ***")
+
+
+async def test_a_server_that_cannot_stream_gives_one_piece(http: PooledHttpClient) -> None:
+    response, pieces, _ = await streamed(
+        http,
+        answer().decode(),
+        response_headers={"content-type": "application/json"},
+        event_delay_secs=None,
+    )
+    assert (response.content, pieces) == ("hi", ["hi"])
+
+
+def test_the_provider_is_known_to_stream() -> None:
+    assert isinstance(OpenAiProvider(OpenAiConfig(KEY)), StreamingLlmProvider)

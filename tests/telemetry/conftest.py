@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, create_tracer_provider
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from tests.workflows.bench import Bench
 from tests.workflows.conftest import bench, idle_bench
+from xworkflow.data_converter import DATA_CONVERTER
 
 __all__ = ["bench", "idle_bench", "spans", "traced_bench"]
 
@@ -44,7 +44,7 @@ async def traced_bench(
     """A bench whose client traces, and so does its worker; which is not yet started."""
     del spans
     client = await Client.connect(
-        temporal_server, data_converter=pydantic_data_converter, plugins=[OpenTelemetryPlugin()]
+        temporal_server, data_converter=DATA_CONVERTER, plugins=[OpenTelemetryPlugin()]
     )
     bench = Bench(client, task_queue)
     yield bench

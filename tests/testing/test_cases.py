@@ -65,14 +65,26 @@ def test_everything_of_a_case_is_read_and_unknown_keys_are_ignored(tmp_path: Pat
     assert read.expectation.status == "failed"
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "needs"),
-    [("debug", "", "the debugger"), ("state", "[plugin_system]\n", "plugins")],
-)
-def test_a_case_names_what_it_needs_and_is_not_there(
-    tmp_path: Path, file: str, text: str, needs: str
-) -> None:
-    assert read_case(case(tmp_path, **{file: text})).needs == needs
+def test_a_case_names_what_it_needs_and_is_not_there(tmp_path: Path) -> None:
+    assert read_case(case(tmp_path, state="[plugin_system]\n")).needs == "plugins"
+
+
+def test_the_debuggers_part_is_read(tmp_path: Path) -> None:
+    debug = """
+    [config]
+    breakpoints = ["a"]
+    auto_snapshot = true
+    [[steps]]
+    expect_node = "a"
+    action = "update_variables"
+    [steps.variables]
+    "start.n" = 10
+    """
+    assert read_case(case(tmp_path / "bare")).debug is None
+    script = read_case(case(tmp_path, debug=debug)).debug
+    assert script is not None
+    assert script.config.breakpoints == ("a",)
+    assert script.steps[0].variables == {"start.n": 10}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +102,8 @@ def test_a_case_names_what_it_needs_and_is_not_there(
         ),
         ("state", "[mock_nodes]\nllm = 'hello'", "state.toml, 'mock_nodes.llm': "),
         ("state", "system_variables = []", "state.toml, 'system_variables': "),
+        ("debug", "[[steps]]\naction = 'fly'", "debug.toml, 'steps.0.action': "),
+        ("debug", "[[steps]]\nexpect_phase = 'amid'", "debug.toml, 'steps.0.expect_phase': "),
         ("out", "status = 'fine'", "out.toml, 'status': "),
         ("out", "outputs_json = '{'", "out.toml, 'outputs_json': "),
         ("out", "outputs_json = '[]'", "outputs_json must be the text of a JSON object"),

@@ -101,3 +101,24 @@ def test_a_late_answer_comes_late_and_does_not_outlive_its_server() -> None:
             httpx.get(f"{server.url}/never", timeout=0.1)
         closing = time.monotonic()
     assert time.monotonic() - closing < 10
+
+
+BODY = "data: 1\n\ndata: 2\n\ndata: 3"
+
+
+def test_a_body_can_go_out_event_by_event() -> None:
+    with (
+        MockServer(
+            (MockResponse("GET", "/", response_body=BODY, event_delay_secs=0.05),)
+        ) as server,
+        httpx.stream("GET", server.url) as response,
+    ):
+        began = time.monotonic()
+        assert list(response.iter_text()) == ["data: 1\n\n", "data: 2\n\n", "data: 3"]
+        assert time.monotonic() - began >= 0.1
+
+
+def test_a_body_can_break_off() -> None:
+    answer = MockResponse("GET", "/", response_body=BODY, event_delay_secs=0, cut_after_events=1)
+    with MockServer((answer,)) as server, pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(server.url)

@@ -66,3 +66,64 @@ async def test_every_case_gets_its_verdict_whatever_the_others_do(
     )
     assert problems["h_unsupported"][0].startswith("node type 'plugin.shop' is not supported")
     assert all(verdict.seconds > 0 for verdict in verdicts)
+
+
+DEBUGGED = {
+    "a_abort": {
+        "debug.toml": """
+            config = { breakpoints = ["end"] }
+            [[steps]]
+            expect_node = "end"
+            expect_reason = "breakpoint"
+            expect_phase = "before"
+            expect_snapshot_contains = { "start.name" = "Ada", "start:count" = 3 }
+            action = "abort"
+            abort_reason = "enough"
+        """,
+        "out.toml": "status = 'failed'\nerror_contains = 'Workflow aborted: enough'",
+    },
+    "b_breakpoints": {
+        "debug.toml": """
+            config = { break_on_start = true }
+            steps = [
+              { expect_reason = "initial", add_breakpoint = "end", action = "continue" },
+              { expect_reason = "breakpoint", remove_breakpoint = "end", action = "step" },
+              { expect_phase = "after", action = "continue" },
+            ]
+        """,
+    },
+    "c_inspected": {
+        "debug.toml": """
+            config = { breakpoints = ["end"] }
+            steps = [{ action = "inspect" }]
+        """,
+    },
+    "d_wrong": {
+        "debug.toml": """
+            config = { breakpoints = ["end"] }
+            steps = [{ expect_node = "start", expect_snapshot = { "start.name" = "Bob" } }]
+        """,
+    },
+    "e_over": {"debug.toml": "steps = [{ action = 'continue' }]"},
+    "f_person": {"workflow.yml": flows.APPROVAL},
+}
+
+
+async def test_the_debuggers_part_is_played_and_nobody_is_waited_for_in_vain(
+    temporal_client: Client, tmp_path: Path
+) -> None:
+    for name, files in DEBUGGED.items():
+        given = {"in.toml": "name = 'Ada'\ncount = 3", "out.toml": "partial_match = true"}
+        workflow = {} if "workflow.yml" in files else {"workflow.toml": flows.GREET}
+        for file, text in {**workflow, **given, **files}.items():
+            flows.write(tmp_path / name, file, text)
+    verdicts = await run_folders(find_cases(tmp_path), temporal_client)
+    problems = {verdict.name: verdict.problems for verdict in verdicts}
+    assert problems["a_abort"] == problems["b_breakpoints"] == ()
+    assert "the run stands at a pause that no step is for" in problems["c_inspected"]
+    assert problems["d_wrong"][:2] == (
+        "step 1: expected node_id 'start', got 'end'",
+        "step 1: expected the variable start.name to be 'Bob', got 'Ada'",
+    )
+    assert problems["e_over"] == ("step 1: the run ended before it",)
+    assert "the run waits for a person, at ask: mock the node" in problems["f_person"]

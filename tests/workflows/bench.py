@@ -15,6 +15,7 @@ from temporalio.client import Client
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
+from xworkflow.domain.debugging import DebugConfig
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import WorkflowSchema
@@ -31,7 +32,7 @@ class Bench:
     queue: str
     group: RuntimeGroup = field(default_factory=RuntimeGroup.default)
 
-    async def start(
+    async def start(  # noqa: PLR0913 - what a run may be started with
         self,
         schema: WorkflowSchema,
         inputs: dict[str, Any] | None = None,
@@ -39,6 +40,7 @@ class Bench:
         mocks: dict[str, MockNode] | None = None,
         config: EngineConfig | None = None,
         execution_id: str | None = None,
+        debug: DebugConfig | None = None,
         **options: Any,
     ) -> WorkflowHandle:
         """Start a run; ``options`` are those of RunOptions."""
@@ -49,6 +51,8 @@ class Bench:
         builder.mock_nodes(mocks or {}).options(**options)
         if config is not None:
             builder.config(config)
+        if debug is not None:
+            builder.debug(debug)
         return await builder.client(self.client, task_queue=self.queue).run()
 
     @asynccontextmanager

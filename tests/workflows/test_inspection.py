@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionDescription
+from temporalio.exceptions import ApplicationError
 
 from tests.workflows.bench import Bench, history
 from tests.workflows.drawing import chain, choice, code, end, graph, http, start, text
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.status import Completed, Running
+from xworkflow.client.status import Completed, Failed, Running
 from xworkflow.domain.wire import GRAPH_WORKFLOW
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
@@ -116,3 +118,18 @@ async def test_a_node_without_a_title_is_called_by_its_id(bench: Bench, web: str
 
 async def _described(bench: Bench, handle: WorkflowHandle) -> WorkflowExecutionDescription:
     return await bench.client.get_workflow_handle(handle.execution_id).describe()
+
+
+async def test_a_failed_run_names_no_path_of_its_worker_whose_log_has_the_trace(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "temporalio")
+    drawn = chain("Fails", start("n"), code("bad", script="function main() { boom() }"), end())
+    handle = await bench.start(drawn, {"n": 1})
+    assert isinstance(await handle.wait(), Failed)
+    last = (await history(handle, bench.client))[-1]
+    failure = last.workflow_execution_failed_event_attributes.failure
+    assert "boom" in failure.message
+    assert failure.stack_trace == ""
+    logged = [record.exc_info for record in caplog.records if "raised failure" in record.message]
+    assert [info[0] for info in logged if info] == [ApplicationError]

@@ -10,14 +10,11 @@ import itertools
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 import tomllib
 from collections import defaultdict
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +22,13 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from tests.workflows.killed_workers import Workers
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, ExecutionStatus
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.loading import load
 from xworkflow.domain.schema import WorkflowSchema
-from xworkflow.embedded.worker_process import READY_LINE, worker_command
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
@@ -39,7 +36,6 @@ pytestmark = [pytest.mark.temporal, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT.parent / "shared" / "conformance" / "cases"
 KILLS = 50
-WORKERS = 2
 IN_FLIGHT = 6
 DELAY_SECS = 0.2
 
@@ -141,54 +137,6 @@ def comparable(events: list[GraphEngineEvent]) -> dict[str, list[tuple[str, dict
             data["outputs"] = {k: v for k, v in data["outputs"].items() if k not in chosen}
         by_node[data.get("node_id", "")].append((event.type, data))
     return by_node
-
-
-class Workers:
-    """A few worker processes; one that is killed is replaced at once."""
-
-    def __init__(self, address: str, queue: str) -> None:
-        self._command = worker_command(address, queue)
-        self.alive: list[subprocess.Popen[bytes]] = []
-        self.kills: list[float] = []
-
-    def start(self) -> None:
-        self.alive.append(
-            subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
-            )
-        )
-
-    def wait_ready(self, worker: subprocess.Popen[bytes]) -> None:
-        assert worker.stdout is not None
-        while line := worker.stdout.readline():
-            if line.strip().endswith(READY_LINE):
-                return
-        raise AssertionError("a worker does not start")
-
-    def kill(self, chosen: random.Random) -> None:
-        victim = self.alive.pop(chosen.randrange(len(self.alive)))
-        self.kills.append(time.time())
-        victim.send_signal(signal.SIGKILL)
-        victim.wait()
-        self.kills.append(time.time())
-        if victim.stdout is not None:
-            victim.stdout.close()
-        self.start()
-
-    @contextmanager
-    def running(self) -> Generator[None]:
-        try:
-            for _ in range(WORKERS):
-                self.start()
-            for worker in self.alive:
-                self.wait_ready(worker)
-            yield
-        finally:
-            for worker in self.alive:
-                worker.kill()
-                worker.wait()
-                if worker.stdout is not None:
-                    worker.stdout.close()
 
 
 @pytest.mark.timeout(420)

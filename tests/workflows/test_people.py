@@ -1,253 +1,164 @@
-"""People who are asked by a run, and answer: on Temporal, in bodies too."""
+"""Questions to people on Temporal: answers, refusals, and workers that come and go meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from tests.workflows.bench import Bench, read
-from tests.workflows.drawing import (
-    approval,
-    begin,
-    body,
-    chain,
-    code,
-    end,
-    finish,
-    form,
-    graph,
-    http,
-    iteration,
-    loop,
-    start,
-    text,
-)
-from tests.workflows.recording import recording, watched_bench
+from tests.workflows.drawing import chain, code, end, graph, http, node, start
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.status import Completed, Stopped
-from xworkflow.domain.wire import Waiting
+from xworkflow.client.status import Completed, Paused, Running, Stopped, WaitingForInput
+from xworkflow.domain.schema import NodeSpec, WorkflowSchema
 from xworkflow.errors import InputError
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
 
-__all__ = ["recording", "watched_bench"]  # fixtures
+
+def ask(id_: str = "ask", **parts: Any) -> NodeSpec:
+    field = {"variable": "name", "field_type": "text", "required": True}
+    return node(id_, "human-input", prompt_text="Who?", form_fields=[field], **parts)
 
 
-@pytest.fixture
-def bench(watched_bench: Bench) -> Bench:
-    return watched_bench
+ASKING = chain("asking", start(), ask(), end(name="ask.name"))
 
 
-@pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
-        MockResponse("GET", "/ok", response_body="fine"),
-        MockResponse("GET", "/slow", delay_secs=60),
-    )
-    with MockServer(responses) as server:
-        yield server
+async def stopped_at(handle: WorkflowHandle) -> WaitingForInput:
+    status = await handle.wait_or_paused()
+    assert isinstance(status, WaitingForInput)
+    return status
 
 
-async def asked(handle: WorkflowHandle, count: int = 1) -> list[Waiting]:
-    """The questions, once there are exactly so many."""
-    while True:
-        waiting = await handle.waiting()
-        if len(waiting) == count:
-            return sorted(waiting, key=lambda w: w.workflow_id)
-        await asyncio.sleep(0.02)
+async def test_an_answer_carries_the_run_on(bench: Bench) -> None:
+    handle = await bench.start(ASKING)
+    (question,) = (await stopped_at(handle)).waiting
+    assert (question.node_id, question.prompt_text) == ("ask", "Who?")
+    receipt = await handle.answer(question, form_data={"name": "Ada"})
+    assert receipt.token == question.token
+    assert await handle.wait() == Completed({"name": "Ada"})
 
 
-async def refused(handle: WorkflowHandle, waiting: Waiting | str, **answer: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        await handle.answer(waiting, **answer)
-    return "; ".join(caught.value.problems)
-
-
-ASKING = body(begin("s"), form("ask", "name"), finish("e", name="ask.name"))
-
-
-async def test_an_answer_that_fits_goes_on_and_one_that_does_not_is_refused_with_reasons(
-    bench: Bench,
-) -> None:
-    schema = chain("asks", start(), form("ask", "name", "why"), end(name="ask.name", why="ask.why"))
-    handle = await bench.start(schema)
-    (waiting,) = await asked(handle)
-    assert (waiting.node_id, waiting.workflow_id) == ("ask", handle.execution_id)
-    reasons = await refused(handle, waiting, form_data={"name": 5})
-    assert "invalid type for field: name" in reasons
-    assert "required field is missing: why" in reasons
-    receipt = await handle.answer(waiting, form_data={"name": "Ada", "why": "so", "more": 1})
-    assert receipt.node_id == "ask"
-    assert await handle.wait() == Completed({"name": "Ada", "why": "so"})
-    kinds = [event.type for event in await read(handle)]
-    assert kinds[3:9] == [
-        "node_run_started", "human_input_requested", "workflow_paused",
-        "human_input_received", "workflow_resumed", "node_run_succeeded",
-    ]  # fmt: skip
-
-
-async def test_of_two_answers_the_first_wins_and_the_second_is_told_so(
-    bench: Bench,
-) -> None:
-    schema = graph(
-        "twice",
-        [start(), form("ask", "name"), form("other", "x"), end(name="ask.name")],
-        "start > ask", "start > other", "ask > end", "other > end",
-    )  # fmt: skip
-    handle = await bench.start(schema)
-    waiting = next(w for w in await asked(handle, 2) if w.node_id == "ask")
-    answers = await asyncio.gather(
-        *(handle.answer(waiting, form_data={"name": name}) for name in ("Ada", "Bob", "Cy")),
-        return_exceptions=True,
-    )
-    assert sum(isinstance(answer, InputError) for answer in answers) == 2
-    assert "nobody waits" in await refused(handle, waiting, form_data={"name": "Dee"})
-    assert "nobody waits" in await refused(handle, "ask", form_data={"name": "Eve"})
-    await handle.answer("other", form_data={"x": "y"})
-    status = await handle.wait()
-    assert isinstance(status, Completed)
-    received = [e for e in await read(handle) if e.type == "human_input_received"]
-    assert [e.data["form_data"]["name"] for e in received[:1]] == [status.outputs["name"]]
-    assert len(received) == 2
-
-
-@pytest.mark.parametrize("decision", ["approve", "reject"])
-async def test_a_decision_takes_its_edge(bench: Bench, decision: str) -> None:
-    schema = graph(
-        "approval",
-        [start(), approval("ask"), text("approve", "yes"), text("reject", "no"),
-         end(yes="approve.output", no="reject.output", said="ask.__decision")],
-        "start > ask", "ask:approve > approve", "ask:reject > reject",
-        "approve > end", "reject > end",
-    )  # fmt: skip
-    handle = await bench.start(schema)
-    (waiting,) = await asked(handle)
-    assert "requires decision" in await refused(handle, waiting)
-    assert "requires decision" in await refused(handle, waiting, decision="perhaps")
-    await handle.answer(waiting, decision=decision)
-    yes, no = ("yes", None) if decision == "approve" else (None, "no")
-    assert await handle.wait() == Completed({"yes": yes, "no": no, "said": decision})
-
-
-async def test_several_wait_at_once_while_other_branches_go_on(
-    bench: Bench, web: MockServer
-) -> None:
-    schema = graph(
-        "several",
-        [start("n"), form("a", "x"), form("b", "x"), http("h", f"{web.url}/ok"),
-         code("c"), end(a="a.x", b="b.x", h="h.body", c="c.n")],
-        "start > a", "start > b", "start > h", "h > c", "c > end", "a > end", "b > end",
-    )  # fmt: skip
-    handle = await bench.start(schema, {"n": 1})
-    async for event in handle.events():
-        if event.type == "node_run_succeeded" and event.data["node_id"] == "c":
-            break
-    assert len(await asked(handle, 2)) == 2
-    state = await handle.state()
-    assert state.status == "waiting_for_input"
-    await handle.answer("b", form_data={"x": "second"})
-    await handle.answer("a", form_data={"x": "first"})
-    assert await handle.wait() == Completed({"a": "first", "b": "second", "h": "fine", "c": 2})
-
-
-async def test_questions_inside_of_an_iteration_are_answered_one_by_one(
-    bench: Bench, web: MockServer
-) -> None:
-    """Nothing is left of them once they are answered, also while the run goes on."""
-    schema = chain(
-        "asks each", start("list"), iteration("it", "start.list", ASKING, parallel=True),
-        http("slow", f"{web.url}/slow"), end(out="it.out"),
-    )  # fmt: skip
-    handle = await bench.start(schema, {"list": ["a", "b", "c"]})
-    waiting = await asked(handle, 3)
-    assert len({w.workflow_id for w in waiting}) == 3
-    assert all(w.workflow_id.startswith(f"{handle.execution_id}/it:") for w in waiting)
-    for number in (2, 0, 1):
-        await handle.answer(waiting[number], form_data={"name": f"n{number}"})
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "slow":
-            break
-    await asked(handle, 0)
-    assert "nobody waits" in await refused(handle, "ask", form_data={"name": "x"})
-    outputs = (await handle.variables("it"))["out"]
-    assert outputs == [{"name": "n0"}, {"name": "n1"}, {"name": "n2"}]
-    await handle.cancel()
-    await handle.wait()
-
-
-async def test_questions_inside_of_a_loop_come_round_after_round(bench: Bench) -> None:
-    counted = body(
-        begin("s"), form("ask", "name"), code("c", "loop.n"), finish("e", n="c.n", name="ask.name")
-    )
-    schema = chain("asks again", start(), loop("lo", 3, counted), end(out="lo.out"))
-    handle = await bench.start(schema)
-    for name in ("a", "b", "c"):
-        (waiting,) = await asked(handle)
-        await handle.answer(waiting, form_data={"name": name})
-        await asked_anew(handle, waiting)
-    assert await handle.wait() == Completed({"out": {"n": 3, "name": "c"}})
-
-
-async def asked_anew(handle: WorkflowHandle, before: Waiting) -> None:
-    """Until that question is over."""
-    while (await handle.state()).status != "finished":
-        if all(w.token != before.token for w in await handle.waiting()):
-            return
-        await asyncio.sleep(0.02)
-
-
-async def test_questions_two_levels_down_reach_the_run(bench: Bench) -> None:
-    inner = body(begin("s2"), iteration("deep", "item", ASKING), finish("e2", names="deep.out"))
-    schema = chain("deep", start("lists"), iteration("it", "start.lists", inner), end(out="it.out"))
-    handle = await bench.start(schema, {"lists": [["a"], ["b", "c"]]})
-    names = iter("xyz")
-    for _ in range(3):
-        (waiting,) = await asked(handle)
-        await handle.answer(waiting, form_data={"name": next(names)})
-        await asked_anew(handle, waiting)
-    assert await handle.wait() == Completed(
-        {"out": [{"names": [{"name": "x"}]}, {"names": [{"name": "y"}, {"name": "z"}]}]}
-    )
-    told = [e for e in await read(handle) if e.type == "human_input_requested"]
-    assert [e.data["path"] for e in told] == [
-        [["it", 0], ["deep", 0]], [["it", 1], ["deep", 0]], [["it", 1], ["deep", 1]],
-    ]  # fmt: skip
-
-
-async def test_a_run_that_waits_is_forgotten_and_remembered_by_another_worker(
+async def test_a_worker_that_knows_nothing_of_the_run_takes_the_first_answer(
     idle_bench: Bench,
 ) -> None:
-    """Its questions outlive the worker, also those of sub-graphs."""
-    schema = graph(
-        "patient",
-        [start("list"), form("ask", "name"), iteration("it", "start.list", ASKING),
-         end(name="ask.name", out="it.out")],
-        "start > ask", "start > it", "ask > end", "it > end",
-    )  # fmt: skip
-    async with idle_bench.worker(max_cached_workflows=0):
-        handle = await idle_bench.start(schema, {"list": ["a"]})
-        await asked(handle, 2)
-    async with idle_bench.worker(max_cached_workflows=0):
-        for waiting in await asked(handle, 2):
-            await handle.answer(waiting, form_data={"name": waiting.node_id})
-        status = await handle.wait()
-    assert status == Completed({"name": "ask", "out": [{"name": "ask"}]})
+    """The question and the answer reach it in one activation: nothing lies between them."""
+    handle = await idle_bench.start(ASKING)
+    async with idle_bench.worker():
+        await stopped_at(handle)
+    async with idle_bench.worker():
+        await handle.answer("ask", form_data={"name": "Ada"})
+        assert await handle.wait() == Completed({"name": "Ada"})
 
 
-async def test_a_stop_takes_all_questions_back(bench: Bench) -> None:
-    schema = graph(
-        "stopped",
-        [start("list"), form("ask", "name"), iteration("it", "start.list", ASKING), end()],
-        "start > ask", "start > it", "ask > end", "it > end",
-    )  # fmt: skip
-    handle = await bench.start(schema, {"list": ["a", "b"]})
-    waiting = await asked(handle, 2)
-    await handle.abort("enough")
-    assert await handle.wait() == Stopped("Workflow aborted: enough")
-    for question in waiting:
-        said = await refused(handle, question, form_data={"name": "late"})
-        assert "has ended" in said or said.startswith("nobody waits")
+async def test_a_worker_that_knows_nothing_of_the_run_refuses_what_does_not_fit(
+    idle_bench: Bench,
+) -> None:
+    handle = await idle_bench.start(ASKING)
+    async with idle_bench.worker():
+        await stopped_at(handle)
+    async with idle_bench.worker():
+        with pytest.raises(InputError) as refused:
+            await handle.answer("ask", form_data={})
+        assert refused.value.problems == ("required field is missing: name",)
+        await handle.answer("ask", form_data={"name": "Ada"})
+        assert await handle.wait() == Completed({"name": "Ada"})
+
+
+async def test_the_first_answer_wins_and_the_second_hears_of_it(bench: Bench) -> None:
+    handle = await bench.start(chain("two", start(), ask(), ask("again"), end()))
+    (question,) = (await stopped_at(handle)).waiting
+    await handle.answer(question, form_data={"name": "Ada"})
+    with pytest.raises(InputError, match="nobody waits for this answer") as refused:
+        await handle.answer(question, form_data={"name": "Bob"})
+    assert "AnswerRefused" not in str(refused.value)
+
+
+async def test_the_status_needs_no_worker(idle_bench: Bench) -> None:
+    handle = await idle_bench.start(ASKING)
+    assert await handle.status() == Running()
+    async with idle_bench.worker():
+        asked = await stopped_at(handle)
+    assert await handle.status() == asked
+
+
+async def test_a_wait_for_a_person_is_told_while_other_branches_go_on(bench: Bench) -> None:
+    with MockServer((MockResponse("GET", "/", delay_secs=60),)) as server:
+        slow = http("slow", f"{server.url}/")
+        nodes = [start(), ask(), slow, end()]
+        handle = await bench.start(
+            graph("both", nodes, "start > ask", "start > slow", "ask > end", "slow > end")
+        )
+        await stopped_at(handle)
+        assert "slow" in (await handle.state()).nodes
+    # the server is closed, and the request over: the run waits for the person alone
+    await handle.answer("ask", form_data={"name": "Ada"})
+    assert isinstance(await handle.wait_or_paused(), Completed)
+
+
+async def test_a_pause_ends_the_wait_and_a_past_one_does_not(bench: Bench) -> None:
+    handle = await bench.start(ASKING)
+    await stopped_at(handle)
+    await handle.pause()
+    assert await handle.wait_or_paused() == Paused()
+    await handle.resume()
+    await handle.answer("ask", form_data={"name": "Ada"})
+    assert await handle.wait_or_paused() == Completed({"name": "Ada"})
+
+
+async def test_commands_to_a_run_that_is_over_are_refused_by_name(bench: Bench) -> None:
+    handle = await bench.start(ASKING)
+    await stopped_at(handle)
+    await handle.cancel()
+    assert isinstance(await handle.wait_or_paused(), Stopped)
+    for command in (handle.pause(), handle.update_variables({"start.n": 1})):
+        with pytest.raises(InputError, match=f"run '{handle.execution_id}' is over"):
+            await command
+    with pytest.raises(InputError, match="there is no run 'nobody'"):
+        await WorkflowHandle(bench.client, "nobody").pause()
+
+
+def looping(*body: NodeSpec) -> WorkflowSchema:
+    """An iteration over the input ``list``, two items at once, of these nodes in a row."""
+    drawn = [n.model_dump(mode="json", include={"id", "type", "title", "data"}) for n in body]
+    sub_graph = {
+        "nodes": drawn,
+        "edges": [{"source": a.id, "target": b.id} for a, b in pairwise(body)],
+    }
+    each = node(
+        "each",
+        "iteration",
+        input_selector=["start", "list"],
+        output_variable="results",
+        parallel=True,
+        parallelism=2,
+        sub_graph=sub_graph,
+    )
+    return chain("looping", start("list"), each, end(results="each.results"))
+
+
+async def test_questions_inside_of_an_iteration_stop_the_run_and_are_answered_one_by_one(
+    bench: Bench,
+) -> None:
+    handle = await bench.start(looping(start(), ask(), end(name="ask.name")), {"list": [1, 2]})
+    first = await stopped_at(handle)
+    while len(first.waiting) < 2:
+        first = WaitingForInput(tuple(await handle.waiting()))
+    for name, question in zip(("Ada", "Bob"), first.waiting, strict=True):
+        await handle.answer(question, form_data={"name": name})
+    ended = await handle.wait_or_paused()
+    assert isinstance(ended, Completed)
+    paths = [
+        event.data["path"] for event in await read(handle) if event.type == "human_input_received"
+    ]
+    assert sorted(paths) == [[["each", 0]], [["each", 1]]]
+
+
+async def test_code_before_and_after_a_question_is_in_regions_of_its_own(bench: Bench) -> None:
+    schema = chain("mixed", start("n"), code("a"), ask(), code("b", "a.n"), end(n="b.n"))
+    handle = await bench.start(schema, {"n": 1})
+    await stopped_at(handle)
+    await handle.answer("ask", form_data={"name": "x"})
+    assert await handle.wait() == Completed({"n": 3})

@@ -5,8 +5,9 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import py_mini_racer
 from py_mini_racer import (
     JSEvalException,
     JSOOMException,
@@ -19,20 +20,36 @@ from py_mini_racer import (
 
 from .serving import failure, serve
 
-_PARTS = ("encoding", "digests", "random", "aes_gcm", "datetime", "console", "timers", "entry")
+_PARTS = ("encoding", "console", "timers", "entry")
+_LATE_PARTS = ("digests", "random", "aes_gcm", "datetime", "late")
 _ENTROPY_BYTES = 32
+_ENTROPY = "/dev/urandom"  # V8 opens it for each isolate
 _OOM_POLL_SECS = 0.05
 _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
 
 def _read_builtins() -> str:
+    """All built-ins; those that few scripts use as a text, which ``entry.js`` reads when needed."""
+    late = json.dumps('"use strict";\n' + _read(_LATE_PARTS))
+    return f"const LATE_SOURCE = {late};\n{_read(_PARTS)}"
+
+
+def _read(parts: tuple[str, ...]) -> str:
     folder = Path(__file__).parent / "builtins"
-    return "\n".join((folder / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)
+    return "\n".join((folder / f"{part}.js").read_text(encoding="utf-8") for part in parts)
 
 
 class JavaScript:
     """The engine. All built-ins lie in one function: scripts see what ``entry.js`` makes global."""
 
+    reads_to_start: ClassVar[tuple[str, ...]] = (
+        str(Path(py_mini_racer.__file__).parent),
+        _ENTROPY,
+        "/proc/self/status",
+    )
+    reads_to_run: ClassVar[tuple[str, ...]] = (_ENTROPY,)
+    executes: ClassVar[tuple[str, ...]] = ()
+    forks: ClassVar[bool] = False
     _vm: MiniRacer
 
     def __init__(self) -> None:
@@ -55,9 +72,10 @@ class JavaScript:
     async def _call(self, request: dict[str, Any]) -> bytes:
         self._vm.set_hard_memory_limit(request["memory_bytes"])
         inputs, limit = json.dumps(request["inputs"]), request["max_output_bytes"]
+        streams = json.dumps(request.get("streams", ""))
         try:
             self._load(request["code"])
-            outcome = self._vm.eval(f"__xworkflow_run({inputs}, {limit})")
+            outcome = self._vm.eval(f"__xworkflow_run({inputs}, {limit}, {streams})")
             if isinstance(outcome, JSPromise):
                 outcome = await self._settled(outcome)
         except JSParseException as error:
@@ -96,4 +114,4 @@ def _headline(error: Exception) -> str:
 
 
 def main() -> None:
-    serve(JavaScript())
+    serve(JavaScript)

@@ -5,8 +5,11 @@ or deep, and keeps threads of its own: neither belongs into the worker.
 """
 
 import json
-import math
-from typing import Any, cast
+import os
+import shutil
+import sysconfig
+from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic_monty import (
     Monty,
@@ -17,47 +20,51 @@ from pydantic_monty import (
     MontySyntaxError,
 )
 
+from .host_modules import host_modules
+from .python_values import NotJsonError, Printed, as_json
 from .serving import failure, reply, serve
 
 _RECURSION_LIMIT = 1000
+_HOST_CALLS = 1_000_000  # the clock is the limit
 _TEXT_LIMIT = 2000
-_INT64 = 1 << 63
 _CALL = "main(**_inputs)"
 _TIMEOUT = failure("sandbox_timeout", "Execution timeout")
 _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
 
-class NotJsonError(Exception):
-    """``main`` returned what JSON cannot hold; the message says what it was."""
-
-
-class Printed:
-    """What the script prints, up to a limit in characters; the rest is dropped."""
-
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-        self._parts: list[str] = []
-
-    def __call__(self, _stream: str, text: str) -> None:
-        self._parts.append(text[: self._left])
-        self._left -= len(self._parts[-1])
-
-    def text(self) -> str:
-        return "".join(self._parts).removesuffix("\n")
+def _interpreter() -> str:
+    """Where the package of the interpreter installed it: with the scripts of this Python."""
+    beside = Path(sysconfig.get_path("scripts"), "monty")
+    return str(beside) if beside.exists() else shutil.which("monty", path=os.defpath) or "monty"
 
 
 class Python:
-    """The engine; the pool of one interpreter replaces it when a script broke it."""
+    """The engine. When a script broke the interpreter this process ends with it: it has given up
+    starting another."""
+
+    reads_to_start: ClassVar[tuple[str, ...]] = ()
+    reads_to_run: ClassVar[tuple[str, ...]] = ()
+    executes: ClassVar[tuple[str, ...]] = (_interpreter(),)
+    forks: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        self._broken = False
+        self._modules = host_modules()
         # the worker's clock is the one that ends a stuck interpreter: it kills the process group
-        self._pool = Monty(min_processes=1, max_processes=1, feed_duration_limit_grace=None)
+        self._pool = Monty(
+            binary_path=self.executes[0],
+            min_processes=1,
+            max_processes=1,
+            feed_duration_limit_grace=None,
+        )
         self._pool.__enter__()
         with self._pool.checkout() as session:
             session.feed_run("None")  # the first session costs 30 ms, the others 0.3 ms
 
     def prepare(self) -> None:
-        """Nothing to do: a session is made for each call and nothing outlives it."""
+        """A session is made for each call, and nothing outlives it."""
+        if self._broken:
+            os._exit(0)  # at once: the client's threads may wait for an interpreter that is gone
 
     def run(self, request: dict[str, Any]) -> bytes:
         printed = Printed(request["max_output_bytes"])
@@ -65,6 +72,7 @@ class Python:
             value = self._call(request, printed)
             text = json.dumps(as_json(value), ensure_ascii=False, allow_nan=False)
         except MontyError as error:
+            self._broken = isinstance(error, MontyCrashedError)
             return _failure_of(error)
         except NotJsonError as error:
             return failure("sandbox_execution_error", f"Execution error: {error}")
@@ -93,50 +101,10 @@ class Python:
                 "max_total_sleep_secs": seconds,
                 "max_memory": request["memory_bytes"],
                 "max_recursion_depth": _RECURSION_LIMIT,
+                "max_suspensions": _HOST_CALLS,
             },
+            external_modules=self._modules,
         )
-
-
-def as_json(value: object) -> object:
-    """The JSON form of a result: tuples are lists, infinities and NaN are null.
-
-    Integers beyond 64 bits become floats, as all values of the pool. Raises NotJsonError.
-    """
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return value if -_INT64 <= value < _INT64 else _as_float(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        items = cast("dict[object, object]", value).items()
-        return {_key(key): as_json(item) for key, item in items}
-    raise NotJsonError(f"main returned a value of type {type_name(value)}, which JSON cannot hold")
-
-
-def _as_float(value: int) -> float | None:
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def _key(key: object) -> str:
-    """The text that JSON gives a key that is no text: ``True`` is ``true``, ``1`` is ``1``."""
-    if isinstance(key, str):
-        return key
-    if key is None or isinstance(key, (bool, int, float)):
-        return json.dumps(key)
-    raise NotJsonError(f"main returned a key of type {type_name(key)}, which JSON cannot hold")
-
-
-def type_name(value: object) -> str:
-    """``set``, ``bytes``, or the name of a class that the script itself defined."""
-    name = getattr(value, "name", None)
-    is_proxy = type(value).__name__.startswith("Monty")
-    return name if is_proxy and isinstance(name, str) else type(value).__name__
 
 
 def _failure_of(error: MontyError) -> bytes:
@@ -170,4 +138,4 @@ def _line(error: MontySyntaxError | MontyRuntimeError) -> str:
 
 
 def main() -> None:
-    serve(Python())
+    serve(Python)

@@ -1,14 +1,18 @@
 """The conversation of a sandbox process with its worker.
 
 One socket, given as stdin and stdout, carries frames both ways: 4 bytes of length, big endian, then
-JSON. The child sends ``READY`` when the next call can start; then come one request and one reply.
+JSON. The child says what it gave up when the first call can start, and ``READY`` before each later
+one; between these come one request and one reply.
 The end of the stream means that the worker is gone, and ends the process.
 """
 
 import json
 import os
+import select
+import signal
 import struct
-from typing import Any, NoReturn, Protocol
+from threading import Thread
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from . import lockdown
 
@@ -18,7 +22,17 @@ _CHUNK = 1 << 18
 
 
 class Engine(Protocol):
-    """Runs scripts; nothing of one call may be seen by the next."""
+    """Runs scripts; nothing of one call may be seen by the next.
+
+    ``reads_to_start`` and ``reads_to_run`` are the files and directories that it needs for that,
+    ``executes`` the programs that it starts before its first call. One that ``forks`` for each call
+    runs on nothing but the kernel's walls, and does not run without them.
+    """
+
+    reads_to_start: ClassVar[tuple[str, ...]]
+    reads_to_run: ClassVar[tuple[str, ...]]
+    executes: ClassVar[tuple[str, ...]]
+    forks: ClassVar[bool]
 
     def prepare(self) -> None:
         """Make a clean place for the next call, and drop that of the last one."""
@@ -39,17 +53,39 @@ def failure(code: str, text: str) -> bytes:
     return json.dumps({"error": code, "text": text}).encode()
 
 
-def serve(engine: Engine) -> NoReturn:
-    """Answer calls until the worker goes away."""
+def serve(kind: type[Engine]) -> NoReturn:
+    """Lock the process down, start the engine, and answer calls until the worker goes away."""
     channel = _private_channel()
-    lockdown.die_with_parent()
-    lockdown.forbid_files()
+    if not kind.executes:
+        lockdown.die_with_parent()
+    given_up = lockdown.isolate(kind.reads_to_start, kind.executes)
+    if kind.executes:
+        Thread(target=_end_group_with_worker, args=(channel,), daemon=True).start()
+    engine = kind()
+    engine.prepare()
+    given_up += lockdown.seal(kind.reads_to_run, forks=kind.forks)
+    if kind.forks and not {"seccomp", "landlock"} <= {*given_up}:
+        os._exit(1)
+    _send(channel, json.dumps({"lockdown": given_up}).encode())
+    answer(engine, channel)
+
+
+def answer(engine: Engine, channel: int) -> NoReturn:
+    """Answer calls until the worker goes away."""
     while True:
-        engine.prepare()
-        _send(channel, READY)
         request = json.loads(_receive(channel))
         lockdown.allow(cpu_secs=request["timeout_secs"], memory_bytes=request["memory_bytes"])
         _send(channel, engine.run(request))
+        engine.prepare()
+        _send(channel, READY)
+
+
+def _end_group_with_worker(channel: int) -> None:
+    """Kill this process and its own ones when the worker is gone: the kernel would kill one."""
+    gone = select.poll()
+    gone.register(channel, getattr(select, "POLLRDHUP", select.POLLHUP))
+    gone.poll()
+    os.kill(0, signal.SIGKILL)
 
 
 def _private_channel() -> int:

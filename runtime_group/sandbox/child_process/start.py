@@ -12,7 +12,8 @@ from pathlib import Path
 def main() -> None:
     engine, import_path = sys.argv[1:3]
     sandbox_room = str(Path(__file__).resolve().parent.parent)
-    sys.path += [*json.loads(import_path), sandbox_room]
+    # the worker's own come first: it and its processes must load the same code
+    sys.path = [*json.loads(import_path), *sys.path, sandbox_room]
     import_module(f"child_process.{engine}").main()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xworkflow.cli.exit_codes import ExitCode
+from xworkflow.cli.input_options import InputPairs, InputsFile, Query, WorkflowFile
 from xworkflow.cli.printing import print_json
 
 EXAMPLES = """
@@ -29,17 +30,11 @@ run will be started with.
 def register(app: typer.Typer) -> None:
     @app.command("compile", help=EXAMPLES)
     def command(
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="The workflow.")],
+        file: WorkflowFile,
         *,
-        inputs: Annotated[
-            list[str] | None, typer.Option("--input", "-i", metavar="K=V", help="An input.")
-        ] = None,
-        inputs_file: Annotated[
-            Path | None, typer.Option("--inputs", metavar="FILE.json", help="Inputs as JSON.")
-        ] = None,
-        query: Annotated[
-            str | None, typer.Option(metavar="TEXT", help="sys.query, the text of a chat.")
-        ] = None,
+        inputs: InputPairs = None,
+        inputs_file: InputsFile = None,
+        query: Query = None,
         execution_id: Annotated[
             str | None, typer.Option("--id", metavar="ID", help="The run's id.")
         ] = None,

@@ -31,8 +31,13 @@ async def run() -> int:
     """Exit code 0 after a stop that was asked for, 3 when the server has ended by itself."""
     from xworkflow.cli.place import server_place, worker_at
     from xworkflow.cli.stopping import set_within, stop_requested
+    from xworkflow.cli.streams import stream_store_url
 
-    async with server_place(None) as place, worker_at(place.address):
+    streams = stream_store_url()
+    async with (
+        server_place(None) as place,
+        worker_at(place.address, stream_store=streams),
+    ):
         stop = stop_requested()
         print_note(f"Temporal server: {place.address}")
         if place.ui_url is not None:

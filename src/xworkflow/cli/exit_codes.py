@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Final, NoReturn
 
 from xworkflow.errors import (
+    CredentialError,
     DslError,
     EngineError,
     InfrastructureError,
@@ -37,6 +38,7 @@ CODES: Final[Mapping[type[EngineError], ExitCode]] = {
     InputError: ExitCode.REFUSED,
     MisuseError: ExitCode.REFUSED,
     NodeError: ExitCode.FAILED,
+    CredentialError: ExitCode.FAILED,
     RunError: ExitCode.FAILED,
     InfrastructureError: ExitCode.INFRASTRUCTURE,
 }

@@ -61,12 +61,20 @@ def read_inputs(
     return inputs
 
 
+def value_of(text: str) -> JsonValue:
+    """What a text on a command line stands for: its JSON value, or else itself."""
+    try:
+        return json_of(text)
+    except ValueError:
+        return text
+
+
 def _typed(key: str, value: str, declared: str) -> JsonValue:
     if declared not in _JSON_TYPES and not declared.startswith(("array", "file")):
         return _text(key, value)
     try:
-        return _json(value)
-    except (ValueError, RecursionError):
+        return json_of(value)
+    except ValueError:
         text = f"--input {key}: '{value}' is not JSON, but {key} is of type {declared}"
         raise InputError((text,)) from None
 
@@ -81,21 +89,27 @@ def _text(key: str, value: str) -> str:
 
 def _object(path: Path) -> dict[str, JsonValue]:
     try:
-        value = _json(_bytes(path))
-    except (ValueError, RecursionError) as error:
+        value = json_of(_bytes(path))
+    except ValueError as error:
         raise InputError((f"{path}: not JSON: {error}",)) from None
     if not isinstance(value, dict):
         raise InputError((f"{path}: the inputs are a JSON object, by variable",))
     return cast("dict[str, JsonValue]", value)
 
 
-def _json(text: str | bytes) -> JsonValue:
-    """The value of a JSON text, strictly: Python also reads NaN and half surrogate pairs."""
+def json_of(text: str | bytes) -> JsonValue:
+    """The value of a JSON text, strictly: Python also reads NaN and half surrogate pairs.
+
+    Raises ValueError.
+    """
 
     def refuse(name: str) -> float:
         raise ValueError(f"{name} is no JSON value")
 
-    value = json.loads(text, parse_constant=refuse)
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
     json.dumps(value, ensure_ascii=False).encode()
     return value
 

@@ -39,6 +39,11 @@ class Place:
         tail = f"/{run_id}/history" if run_id else ""
         return f"{self.ui_url}/namespaces/{self.client.namespace}/workflows/{execution_id}{tail}"
 
+    @property
+    def as_option(self) -> str:
+        """What another command needs to find the same server; with a space before it."""
+        return "" if self.embedded else f" --address {self.address}"
+
     async def require_answer(self) -> None:
         """Raises InfrastructureError when the server has ended."""
         try:
@@ -69,12 +74,12 @@ class Place:
 
 
 @contextlib.asynccontextmanager
-async def worker_at(address: str) -> AsyncGenerator[None]:
+async def worker_at(address: str, *, stream_store: str | None = None) -> AsyncGenerator[None]:
     """A worker of the default group as a child process; what it prints goes to ``worker.log``."""
     from xworkflow.embedded.data_dir import default_data_dir
     from xworkflow.embedded.worker_process import start_worker, worker_command
 
-    command = worker_command(address, task_queue(None))
+    command = worker_command(address, task_queue(None), stream_store=stream_store)
     async with contextlib.AsyncExitStack() as stack:
         with working("starting a worker"):
             log = default_data_dir() / "worker.log"

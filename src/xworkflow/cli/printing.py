@@ -87,6 +87,12 @@ def print_text(text: str, *, flush: bool = False) -> None:
         sys.stdout.flush()
 
 
+def print_piece(piece: str) -> None:
+    """A piece of a result that is text, at once."""
+    sys.stdout.write(_shown(piece) if sys.stdout.isatty() else piece)
+    sys.stdout.flush()
+
+
 def print_json(value: Any, *, flush: bool = False) -> None:  # noqa: ANN401 - JSON
     """One JSON value on stdout, in one line and without colours."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None) + "\n")

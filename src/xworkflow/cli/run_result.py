@@ -43,6 +43,8 @@ class Watched:
     url: str | None
     status: ExecutionStatus | None = None
     result: RunResult | None = None
+    printed: str = ""
+    """What was printed of the outputs while they came."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -64,8 +66,11 @@ class Watched:
         result = self.result
         if outputs is None:
             outputs = result.outputs if result is not None else {}
+        asked = self.status.waiting if isinstance(self.status, WaitingForInput) else ()
+        waiting = {"waiting": [w.model_dump(mode="json") for w in asked]} if asked else {}
         return {
             **EMPTY,
+            **waiting,
             "run_id": self.run_id,
             "workflow_id": self.execution_id,
             "status": word,
@@ -79,12 +84,14 @@ class Watched:
     def print(self) -> None:
         """The outputs on stdout, the rest on stderr."""
         word, outputs, error = _parts(self.status)
-        if outputs is not None:
+        if outputs is not None and list(outputs.values()) != [self.printed]:
             _print_outputs(outputs)
         stopped = isinstance(self.status, Stopped)
         if error is not None and not stopped:
             print_error(error)
         print_note(f"{word}{_effort(self.result)}{f': {error}' if stopped else ''}")
+        if isinstance(self.status, WaitingForInput):
+            print_note(f"`xworkflow runs answer {self.execution_id} …` answers, and carries it on")
         if self.url is not None:
             print_note(f"Web UI: {self.url}")
 
@@ -98,6 +105,11 @@ def object_of_error(error: Exception | KeyboardInterrupt, execution_id: str) -> 
         return {**EMPTY, "workflow_id": execution_id, "status": "detached", "error": "interrupted"}
     shown = {**EMPTY, "workflow_id": execution_id, **failure_object(error)}
     return {**shown, "workflow_id": None} if shown["status"] == "refused" else shown
+
+
+def word_of(status: ExecutionStatus) -> str:
+    """The commands' word for a status."""
+    return _parts(status)[0]
 
 
 def _parts(status: ExecutionStatus | None) -> tuple[str, dict[str, Any] | None, str | None]:

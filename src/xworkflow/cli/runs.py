@@ -1,4 +1,4 @@
-"""``xworkflow runs``: look at runs; everything is read from Temporal's history alone."""
+"""``xworkflow runs``: look at runs, and tell them what to do; all of it is read from Temporal."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from typing import Annotated
 
 import typer
 
+from xworkflow.cli import fork, runs_commands, runs_list, runs_people
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
+from xworkflow.cli.input_options import Address, AsJson, RunId
 from xworkflow.cli.printing import print_json
 
 SHOW = """
-Show a run: its nodes with their states, times and errors, and its result.
+Show a run: its nodes with their states, times and errors, those inside of iterations and loops too,
+and its result. Of many items the first three are shown, those that did not succeed before others.
+`--json` has them all.
 
 **Exit codes:** 0 whatever became of the run · 2 there is no such run · 3 no server
 
 **Examples**
 
     xworkflow runs show order-4711
+    xworkflow runs show order-4711 --all
     xworkflow runs show order-4711 --json
 """
 EVENTS = """
 Print a run's event log, a line of JSON for each event.
+
+Each line has a `cursor`: with `--after` the log goes on after that line, also in another process
+and after the run's end.
 
 **Exit codes:** 0 · 2 there is no such run · 3 no server
 
@@ -30,37 +38,42 @@ Print a run's event log, a line of JSON for each event.
 
     xworkflow runs events order-4711
     xworkflow runs events order-4711 --follow
+    xworkflow runs events order-4711 --after 17 --follow
 """
-
-Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A Temporal server.")]
-RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
 
 
 def register(app: typer.Typer) -> None:
-    runs = typer.Typer(help="Look at runs.", no_args_is_help=True)
+    runs = typer.Typer(help="Look at runs, and tell them what to do.", no_args_is_help=True)
+    runs_list.register(runs)
 
     @runs.command("show", help=SHOW)
     def show_command(
         execution_id: RunId,
         address: Address = None,
-        as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+        as_json: AsJson = False,
+        whole: Annotated[bool, typer.Option("--all", help="Every item of every node.")] = False,
     ) -> int:
-        return run_async(show(execution_id, address, as_json=as_json))
+        return run_async(show(execution_id, address, as_json=as_json, whole=whole))
 
     @runs.command("events", help=EVENTS)
     def events_command(
         execution_id: RunId,
         address: Address = None,
+        after: Annotated[str, typer.Option(metavar="CURSOR", help="Go on after this.")] = "",
         follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the end.")] = False,
     ) -> int:
-        return run_async(events(execution_id, address, follow=follow))
+        return run_async(events(execution_id, address, after=after, follow=follow))
 
+    fork.register(runs)
+    runs_commands.register(runs)
+    runs_people.register(runs)
     app.add_typer(runs, name="runs")
 
 
-async def show(execution_id: str, address: str | None, *, as_json: bool) -> int:
+async def show(execution_id: str, address: str | None, *, as_json: bool, whole: bool) -> int:
     """Exit code 0 whatever became of the run."""
     from xworkflow.cli.place import server_place
+    from xworkflow.cli.questions import print_question
     from xworkflow.cli.run_view import RunView
 
     view = RunView(execution_id)
@@ -71,18 +84,20 @@ async def show(execution_id: str, address: str | None, *, as_json: bool) -> int:
     view.complete()
     if as_json:
         print_json(view.to_json())
-    else:
-        view.print()
+        return ExitCode.OK
+    view.print(whole=whole)
+    for waiting in view.standing.waiting:
+        print_question(waiting, execution_id, place.as_option)
     return ExitCode.OK
 
 
-async def events(execution_id: str, address: str | None, *, follow: bool) -> int:
+async def events(execution_id: str, address: str | None, *, after: str, follow: bool) -> int:
     """Exit code 0; with ``follow`` after the run's end."""
     from xworkflow.cli.place import server_place
 
     async with server_place(address) as place:
         handle = await place.get(execution_id)
         with contextlib.suppress(BrokenPipeError):  # whoever reads them has seen enough
-            async for event in handle.events(follow=follow):
+            async for event in handle.events(after=after, follow=follow):
                 print_json(event.to_json(), flush=follow)
     return ExitCode.OK

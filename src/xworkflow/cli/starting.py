@@ -12,27 +12,35 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
+from xworkflow.cli.local_secrets import local_secrets
 from xworkflow.cli.place import Place, unusable, worker_at
 from xworkflow.cli.printing import print_note
+from xworkflow.cli.streams import KEPT_DAYS, open_streams, stream_store_url
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
-from xworkflow.client.status import Running
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.wire import task_queue
 from xworkflow.errors import InfrastructureError
+from xworkflow.ports import StreamStore
 
 if TYPE_CHECKING:
     from xworkflow.cli.run import Order
+    from xworkflow.domain.schema import WorkflowSchema
 
 
 @contextlib.asynccontextmanager
 async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[WorkflowHandle]:
     """A run that was started just now, and a worker that carries it."""
     context = replace(WorkflowContext.default(), execution_id=order.execution_id)
+    context.update_runtime_group(lambda group: group.replaced(secret_store=local_secrets()))
+    print_secrets_stay(order.schema, place)
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
-    async with _worker_for(place):
+    builder.options(stream=order.live)
+    if order.debug is not None:
+        builder.debug(order.debug)
+    async with worker_for(place, live=order.live):
         handle = await builder.client(place.client).run()
         if not quiet:
             print_note(f"run {handle.execution_id} of {order.schema.name}")
@@ -43,26 +51,55 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
 async def joined(handle: WorkflowHandle, place: Place) -> AsyncGenerator[WorkflowHandle]:
     """A run that was there before, with a worker when it is not over."""
     print_note(f"run {handle.execution_id} is there already: joined; it keeps its file and inputs")
-    if not isinstance(await handle.status(), Running):
+    if await handle.is_over():
         yield handle
         return
-    async with _worker_for(place):
+    async with worker_for(place):
         yield handle
 
 
 @contextlib.asynccontextmanager
-async def _worker_for(place: Place) -> AsyncGenerator[None]:
-    """A worker of our own with the embedded server; elsewhere one must be there."""
-    if place.embedded:
-        async with worker_at(place.address):
+async def live_streams(wanted: bool) -> AsyncGenerator[StreamStore | None]:
+    """The database in which the run's worker keeps what models say; None where nobody looks."""
+    if not wanted:
+        yield None
+        return
+    store = open_streams(stream_store_url())
+    try:
+        yield store
+        await store.delete_older_than(KEPT_DAYS)
+    finally:
+        await store.aclose()
+
+
+def print_secrets_stay(schema: WorkflowSchema, place: Place) -> None:
+    """Say what workers of another machine will miss."""
+    if schema.secret_values and not place.embedded:
+        print_note(
+            f"secret variables ({', '.join(sorted(schema.secret_values))}) stay on this "
+            f"machine: the workers at {place.address} need them from their own credential provider"
+        )
+
+
+@contextlib.asynccontextmanager
+async def worker_for(
+    place: Place, queue: str | None = None, *, live: bool = False
+) -> AsyncGenerator[None]:
+    """A worker of our own with the embedded server; elsewhere one must be there.
+
+    ``queue`` is the task queue of the run, the default group's if none is given.
+    """
+    queue = queue or task_queue(None)
+    if place.embedded and queue == task_queue(None):
+        async with worker_at(place.address, stream_store=stream_store_url() if live else None):
             yield
         return
-    await _require_poller(place)
+    await require_poller(place, queue)
     yield
 
 
-async def _require_poller(place: Place) -> None:
-    queue = task_queue(None)
+async def require_poller(place: Place, queue: str) -> None:
+    """Raises InfrastructureError when no worker would take a run from a task queue."""
     request = DescribeTaskQueueRequest(
         namespace=place.client.namespace,
         task_queue=TaskQueue(name=queue),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typer
 
+from xworkflow.cli import codec_server, debug, dev, new, run, runs, test, validate, worker
 from xworkflow.cli import compile as compile_
-from xworkflow.cli import dev, new, run, runs, test, validate, worker
 
 _done: set[int] = set()
 
@@ -21,9 +21,11 @@ def register(app: typer.Typer) -> None:
     _done.add(id(app))
     new.register(app)
     run.register(app)
+    debug.register(app)
     compile_.register(app)
     validate.register(app)
     test.register(app)
     runs.register(app)
     worker.register(app)
     dev.register(app)
+    codec_server.register(app)

@@ -60,6 +60,15 @@ def register(app: typer.Typer) -> None:
                 help="Where files of runs may be; without it there are remote ones only.",
             ),
         ] = None,
+        streams: Annotated[
+            str | None,
+            typer.Option(
+                "--stream-store",
+                metavar="URL",
+                envvar="XWORKFLOW_STREAM_STORE",
+                help="A database (sqlite:///… or postgresql://…) for readers that follow live.",
+            ),
+        ] = None,
         sandbox: Annotated[
             bool, typer.Option(help="Run workflows in Temporal's determinism sandbox (slower).")
         ] = os.environ.get("XWORKFLOW_WORKFLOW_SANDBOX") == "1",
@@ -71,7 +80,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="Log to stderr, with the run and the node of each line."),
         ] = None,
     ) -> int:
-        served = Served(address, group_id, queue, files, sandbox, log_format)
+        served = Served(address, group_id, queue, files, sandbox, log_format, streams)
         if log_format is not None:
             turn_on(log_format)
         return run_async(run(served) if processes == 1 else run_processes(served, processes))
@@ -87,6 +96,7 @@ class Served:
     files: Path | None
     sandboxed: bool
     log_format: LogFormat | None = None
+    streams: str | None = None
 
     def as_arguments(self) -> list[str]:
         """The options that make another process serve the same."""
@@ -96,6 +106,7 @@ class Served:
             "--task-queue": self.queue,
             "--file-directory": self.files,
             "--log-format": self.log_format,
+            "--stream-store": self.streams,
         }
         named = [f"{name}={value}" for name, value in given.items() if value is not None]
         return ["worker", *named, "--sandbox" if self.sandboxed else "--no-sandbox"]
@@ -103,8 +114,10 @@ class Served:
 
 async def run(served: Served) -> int:
     """Serve in this process. Exit code 0 after a stop that was asked for."""
+    from xworkflow.cli.local_secrets import local_secrets
     from xworkflow.cli.place import open_client
     from xworkflow.cli.stopping import stop_requested
+    from xworkflow.cli.streams import open_streams
     from xworkflow.domain.wire import task_queue
     from xworkflow.embedded.worker_process import READY_LINE
     from xworkflow.runtime_group.group import RuntimeGroup
@@ -116,6 +129,8 @@ async def run(served: Served) -> int:
         group_id=served.group_id,
         llm_provider_registry=LlmProviderRegistry.with_builtins(),
         file_directory=served.files,
+        secret_store=local_secrets(),
+        stream_store=None if served.streams is None else open_streams(served.streams),
     )
     stop = stop_requested()
     try:

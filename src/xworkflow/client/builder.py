@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from temporalio.client import Client
-from temporalio.client import WorkflowHandle as TemporalHandle
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.client.companion import accompany
 from xworkflow.client.connection import configured_address, connect
+from xworkflow.client.forking import ForkOrder, plan_fork
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.run_input import Choices, make_run_input
-from xworkflow.client.search_attributes import search_attributes
-from xworkflow.client.tracing import traced_start
+from xworkflow.client.run_input import Choices, make_run_input, secret_values
+from xworkflow.client.starting import start_run
 from xworkflow.context import SubGraphRunner, WorkflowContext
+from xworkflow.domain.debugging import DebugConfig
 from xworkflow.domain.diagnostics import Report
-from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.quota import SecurityPolicy
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.domain.secret_references import store_key
 from xworkflow.domain.values import JsonValue, normalise
-from xworkflow.domain.wire import GRAPH_WORKFLOW, MockNode, RunInput, task_queue
+from xworkflow.domain.wire import (
+    DEFAULT_GROUP,
+    MockNode,
+    RunInput,
+    task_queue,
+)
 from xworkflow.engine.validation import validated
-from xworkflow.errors import InfrastructureError, InputError, MisuseError, ValidationFailed
+from xworkflow.errors import InputError, MisuseError, ValidationFailed
 from xworkflow.nodes.start import check_inputs, start_variables
 from xworkflow.ports import AuditLogger, CredentialProvider, MemoryProvider, ResourceGovernor
 
 if TYPE_CHECKING:
     from xworkflow.runtime_group import LlmProviderRegistry, ResourceGroup, RuntimeGroup
-
-TASK_TIMEOUT: Final = timedelta(seconds=2)
-"""A workflow task whose worker died is given to another after this; the default is 10 s."""
 
 
 class WorkflowRunnerBuilder:
@@ -76,6 +74,11 @@ class WorkflowRunnerBuilder:
     def mock_nodes(self, mocks: Mapping[str, MockNode]) -> Self:
         """Give nodes, by id, their outputs or error instead of letting them work."""
         self._choices.mocks = dict(mocks)
+        return self
+
+    def debug(self, config: DebugConfig) -> Self:
+        """Let the run stop at breakpoints; ``WorkflowHandle.debug_command`` lets it go on."""
+        self._choices.debug = config
         return self
 
     def options(self, **options: Any) -> Self:  # noqa: ANN401 - fields of RunOptions
@@ -156,6 +159,7 @@ class WorkflowRunnerBuilder:
         """Raises ValidationFailed or InputError for what must not be started."""
         report = self.validate()
         if not report.is_valid:
+            self._audit_refusal(report)
             raise ValidationFailed(report)
         given = self._choices.variables.get("user_inputs", {})
         problems = check_inputs(start_variables(self._schema), given, self._schema.dialect)
@@ -171,39 +175,85 @@ class WorkflowRunnerBuilder:
         self.check()
         context = self._given_context()
         client, queue = await self._place(context)
-        handle = await self._start(client, queue, context)
+        self._keep_secrets(context)
+        handle = await self._start(client, queue, context, self.run_input(context))
         accompany(handle, context)
         return handle
+
+    async def fork(
+        self,
+        origin: WorkflowHandle,
+        *,
+        from_node: str | None = None,
+        set: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the word of the command
+        force: bool = False,
+    ) -> WorkflowHandle:
+        """Start a run of this workflow, in this context, that reuses the results of another run.
+
+        As ``WorkflowHandle.fork``, for groups of this process and for other limits, mocks and
+        surroundings than the other run had. Its variables are the other run's, and ``set``.
+        """
+        if self._choices.variables:
+            named = ", ".join(sorted(self._choices.variables))
+            raise MisuseError(
+                f"a fork has the variables of its run ({named} was given): write those that are to "
+                "differ with set={'node.variable': …}"
+            )
+        report = self.validate()
+        if not report.is_valid:
+            self._audit_refusal(report)
+            raise ValidationFailed(report)
+        context = self._given_context()
+        client, queue = await self._place(context)
+        past = await origin.origin()
+        secrets = frozenset(secret_values(self._schema, self._choices))
+        order = ForkOrder(
+            from_node,
+            set or {},
+            self._schema,
+            force=force,
+            secrets=secrets,
+            execution_id=context.execution_id,
+        )
+        plan = plan_fork(past, order, self.run_input(context))
+        self._keep_secrets(context)
+        handle = await self._start(client, queue, context, plan.run)
+        accompany(handle, context)
+        return handle
+
+    def _keep_secrets(self, context: WorkflowContext) -> None:
+        """Secrets go to the group; the run gets references."""
+        secrets = secret_values(self._schema, self._choices)
+        if secrets:
+            group = context.runtime_group
+            group.secret_store.keep(store_key(group.group_id, self._schema.hash), secrets)
+
+    def _audit_refusal(self, report: Report) -> None:
+        context = self._given_context()
+        logger = context.audit_logger()
+        if logger is not None:
+            errors = [f"{found.code} {found.node_id or ''}".strip() for found in report.errors]
+            logger.log_event(
+                {
+                    "timestamp": context.time_provider.now_timestamp(),
+                    "group_id": context.runtime_group.group_id or DEFAULT_GROUP,
+                    "workflow_id": context.execution_id,
+                    "app": self._schema.name,
+                    "event_type": "DslValidationFailed",
+                    "severity": "Warning",
+                    "outcome": "refused",
+                    "details": {"errors": errors},
+                }
+            )
 
     def run_input(self, context: WorkflowContext) -> RunInput:
         """What the workflow is started with; also what any other Temporal client may send."""
         return make_run_input(self._schema, context, self._choices)
 
-    async def _start(self, client: Client, queue: str, context: WorkflowContext) -> WorkflowHandle:
-        started: TemporalHandle[Any, RunResult] | None = None
-        try:
-            with traced_start(client, self.run_input(context), context.execution_id) as run:
-                started = await client.start_workflow(
-                    GRAPH_WORKFLOW,
-                    run,
-                    id=context.execution_id,
-                    task_queue=queue,
-                    result_type=RunResult,
-                    task_timeout=TASK_TIMEOUT,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    # a worker of this very client, if there is one, gets the first task at once
-                    request_eager_start=True,
-                    static_summary=self._schema.name or None,
-                    search_attributes=await search_attributes(client, run),
-                )
-        except WorkflowAlreadyStartedError:
-            pass  # a repeated start is the same run, also when that is over
-        except RPCError as error:
-            text = f"the run cannot be started: {error.message}"
-            if error.status is RPCStatusCode.INVALID_ARGUMENT:  # too large, or an id too long
-                raise InputError((text,)) from None
-            raise InfrastructureError(text) from None
+    async def _start(
+        self, client: Client, queue: str, context: WorkflowContext, run: RunInput
+    ) -> WorkflowHandle:
+        started = await start_run(client, run, context.execution_id, queue)
         return WorkflowHandle(
             client, context.execution_id, started=started, collect_events=self._collect_events
         )

@@ -11,9 +11,9 @@ import os
 import re
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from xworkflow.client.encryption import data_converter
 from xworkflow.errors import InfrastructureError
 from xworkflow.telemetry import plugins
 
@@ -32,11 +32,12 @@ async def connect(address: str | None = None) -> Client:
     """Connect; an address wins over the environment. Raises InfrastructureError."""
     config = _configuration()
     target = address or config.get("target_host") or "localhost:7233"
+    converter = data_converter(os.environ)
     try:
         async with asyncio.timeout(CONNECT_SECS):
             config["target_host"] = target
             return await Client.connect(
-                **config, data_converter=pydantic_data_converter, plugins=plugins(os.environ)
+                **config, data_converter=converter, plugins=plugins(os.environ)
             )
     except (RuntimeError, ValueError, TimeoutError) as error:
         logging.getLogger(__name__).info("connecting to %s: %s", target, error)

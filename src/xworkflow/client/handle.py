@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from datetime import timedelta
+from typing import Any, Final, TypeVar, cast
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
@@ -19,13 +20,26 @@ from temporalio.client import WorkflowHandle as TemporalHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from xworkflow.client.forking import ForkOrder, Origin, origin_of, plan_fork
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.run_log import RunLog
-from xworkflow.client.status import ExecutionStatus, Failed, Running, Stopped, status_of
+from xworkflow.client.standing import Standing, read_standing
+from xworkflow.client.starting import start_run
+from xworkflow.client.status import (
+    ExecutionStatus,
+    Failed,
+    Paused,
+    Running,
+    Stopped,
+    WaitingForInput,
+    status_of,
+)
 from xworkflow.domain.debugging import DebugCommand
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.outcome import RunResult
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import (
     ABORT_SIGNAL,
@@ -46,8 +60,12 @@ from xworkflow.domain.wire import (
     Waiting,
 )
 from xworkflow.errors import InfrastructureError, InputError, RunError
+from xworkflow.ports import StreamStore
 
 T = TypeVar("T")
+
+_STATUS_TIMEOUT: Final = timedelta(seconds=2)
+"""So long a worker may take to tell where a run stands; the histories know it, too."""
 
 
 class WorkflowHandle:
@@ -70,7 +88,8 @@ class WorkflowHandle:
         self._collect_events = collect_events
 
     async def wait(self) -> ExecutionStatus:
-        """Wait for the end. Never raises for a run that failed: that is a status."""
+        """Wait for the end, through pauses and questions. Never raises for a run that failed: that
+        is a status."""
         try:
             result: RunResult = await self._temporal().result(follow_runs=True)
         except WorkflowFailureError as error:
@@ -81,37 +100,75 @@ class WorkflowHandle:
             raise _unreachable(error, self.execution_id) from None
         return status_of(result)
 
-    wait_or_paused = wait
-
-    async def status(self) -> ExecutionStatus:
-        """The status now; does not wait for a running run."""
-        try:
-            description = await self._client.get_workflow_handle(self.execution_id).describe()
-        except RPCError as error:
-            raise _unreachable(error, self.execution_id) from None
-        if description.status in (
-            WorkflowExecutionStatus.RUNNING,
-            WorkflowExecutionStatus.CONTINUED_AS_NEW,
-        ):
-            return Running()
+    async def wait_or_paused(self) -> ExecutionStatus:
+        """Wait until the run is over, waits for a person, or is paused (spec/graph.md 5.6)."""
+        status = await self.status()
+        if not isinstance(status, Running):
+            return status
+        standing, told = Standing(), ()
+        async with aclosing(self.read()) as batches:
+            async for feed, new in batches:
+                standing.take(feed, new)
+                if standing.stop == told:
+                    continue
+                told = standing.stop
+                # what was read may be long past: the run itself knows whether it still stands there
+                status = await self.status() if told else status
+                if not isinstance(status, Running):
+                    return status
         return await self.wait()
 
+    async def status(self) -> ExecutionStatus:
+        """The status now; does not wait for a running run.
+
+        A worker is asked where an open run stands; where none answers, its history is.
+        """
+        if await self.is_over():
+            return await self.wait()
+        handle = self._client.get_workflow_handle(self.execution_id)
+        try:
+            state = await handle.query(
+                STATE_QUERY, result_type=RunSnapshot, rpc_timeout=_STATUS_TIMEOUT
+            )
+        except (WorkflowQueryFailedError, RPCError):
+            return (await read_standing(self)).status
+        match state.status:
+            case "waiting_for_input":
+                return WaitingForInput(state.waiting)
+            case "paused" | "debug_paused":
+                return Paused()
+            case "finished":
+                return await self.wait()
+            case _:
+                return Running()
+
     async def events(
-        self, *, after: str = "", follow: bool = True
+        self, *, after: str = "", follow: bool = True, live: StreamStore | None = None
     ) -> AsyncIterator[GraphEngineEvent]:
         """The run's events in order, from the histories alone: no worker needs to run.
 
         Those of sub-graphs are among them. ``after`` is the ``cursor`` of the last event that was
         seen, by whatever handle in whatever process: the rest follows, nothing twice. With
-        ``follow`` the iterator ends with the run, else with what has happened so far. There are
-        none when the run was started with ``collect_events(False)``.
+        ``follow`` the iterator ends with the run, else with what has happened so far. With ``live``
+        (the stream store of the run's group) the pieces of what models say come while they are
+        said, else when their node has ended; each comes once either way. There are none when the
+        run was started with ``collect_events(False)``.
         """
         if not self._collect_events:
             return
-        async with aclosing(self.read(follow=follow, after=after)) as batches:
-            async for _, new in batches:
-                for event in new:
-                    yield event
+        if follow and not await self.is_over():
+            async with aclosing(self.read(after=after, live=live)) as batches:
+                async for _, new in batches:
+                    for event in new:
+                        yield event
+        else:
+            log = RunLog(self._client, self.execution_id, after)
+            try:
+                whole = await log.whole(self.first_run_id or await self._find_first_run())
+            except RPCError as error:
+                raise _unreachable(error, self.execution_id) from None
+            for event in whole:
+                yield event
         self._events_active = not follow
 
     def events_active(self) -> bool:
@@ -119,14 +176,14 @@ class WorkflowHandle:
         return self._events_active
 
     async def read(
-        self, *, follow: bool = True, after: str = ""
+        self, *, follow: bool = True, after: str = "", live: StreamStore | None = None
     ) -> AsyncGenerator[tuple[HistoryFeed, list[GraphEngineEvent]]]:
         """The feed after each history event, with the run's events that it brought. Feeds of
         sub-graphs are told from the run's own by their ``workflow_id``."""
         run_id = self.first_run_id or await self._find_first_run()
-        log = RunLog(self._client, self.execution_id, follow=follow, after=after)
+        log = RunLog(self._client, self.execution_id, after)
         try:
-            async with aclosing(log.read(run_id)) as batches:
+            async with aclosing(log.follow(run_id, wait=follow, live=live)) as batches:
                 async for batch in batches:
                     yield batch
         except RPCError as error:
@@ -201,6 +258,36 @@ class WorkflowHandle:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise _unreachable(error, self.execution_id) from None
 
+    async def fork(  # noqa: PLR0913 - the choices of a fork, each independent
+        self,
+        *,
+        from_node: str | None = None,
+        set: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the word of the command
+        schema: WorkflowSchema | None = None,
+        config: EngineConfig | None = None,
+        force: bool = False,
+        execution_id: str | None = None,
+    ) -> WorkflowHandle:
+        """Start a new run that reuses the results of this one, and runs ``from_node`` and all that
+        stands behind it again; without a node, all that has not finished.
+
+        ``set`` writes variables, keyed ``node.variable``; ``schema`` goes on with a changed file.
+        This run is not touched, and may be over or not. Raises ValidationFailed with all the
+        reasons why it cannot be done; ``force`` lets those pass that only make it unsafe.
+        """
+        order = ForkOrder(from_node, set or {}, schema, config, force, execution_id=execution_id)
+        plan = plan_fork(await self.origin(), order)
+        started = await start_run(self._client, plan.run, plan.execution_id, plan.task_queue)
+        return WorkflowHandle(self._client, plan.execution_id, started=started)
+
+    async def origin(self) -> Origin:
+        """What this run has done so far, as a fork needs it; from the histories alone."""
+        try:
+            run_id = self.first_run_id or await self._find_first_run()
+            return await origin_of(self._client, self.execution_id, run_id)
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
+
     def _temporal(self) -> TemporalHandle[Any, RunResult]:
         if self._started is not None:
             # the very handle that the start gave: interceptors may have changed it, as those of the
@@ -230,9 +317,9 @@ class WorkflowHandle:
             return await handle.execute_update(name, args=[arg], result_type=wanted)  # pyright: ignore[reportUnknownMemberType]
         except WorkflowUpdateFailedError as error:
             cause = error.cause
-            details = cause.details if isinstance(cause, ApplicationError) else ()
-            text = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            problems = cast("list[str]", details[0]) if details else [text]
+            if not isinstance(cause, ApplicationError):
+                raise InputError((str(cause),)) from None
+            problems = cast("list[str]", cause.details[0]) if cause.details else [cause.message]
             raise InputError(tuple(problems)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
@@ -245,6 +332,17 @@ class WorkflowHandle:
             raise RunError(str(error)) from None
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
+
+    async def is_over(self) -> bool:
+        """Whether the run has ended, by whatever end."""
+        try:
+            description = await self._client.get_workflow_handle(self.execution_id).describe()
+        except RPCError as error:
+            raise _unreachable(error, self.execution_id) from None
+        return description.status not in (
+            WorkflowExecutionStatus.RUNNING,
+            WorkflowExecutionStatus.CONTINUED_AS_NEW,
+        )
 
     async def _find_first_run(self) -> str:
         """The first history of the run: the present one names it in its first event."""
@@ -273,7 +371,7 @@ def _failed(cause: BaseException | None) -> ExecutionStatus:
 
 def _unreachable(error: RPCError, execution_id: str) -> InfrastructureError | InputError:
     if error.status is RPCStatusCode.NOT_FOUND and "already completed" in error.message:
-        return InputError((f"run '{execution_id}' has ended",))
+        return InputError((f"run '{execution_id}' is over",))
     if error.status is RPCStatusCode.NOT_FOUND:
         return InputError((f"there is no run '{execution_id}'",))
     return InfrastructureError(f"the Temporal server does not answer: {error.message}")

@@ -37,7 +37,6 @@ from xworkflow.domain.facts import (
     Debugged,
     DrainRequested,
     Fact,
-    Forked,
     HandlerFinished,
     PauseLifted,
     PauseRequested,
@@ -58,6 +57,7 @@ from xworkflow.domain.wire import (
     PAUSE_SIGNAL,
     RESUME_SIGNAL,
     SAFE_STOP_SIGNAL,
+    SLOT_SIGNAL,
     VARIABLES_UPDATE,
     ChildEnd,
     NodeReport,
@@ -71,8 +71,9 @@ from xworkflow.domain.wire import (
 )
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import CompileError, body_schema
+from xworkflow.engine.composing import Composer
 from xworkflow.engine.driver import Driver, fact_of
-from xworkflow.engine.start import carrier_of, compiled_of
+from xworkflow.engine.start import begin, carrier_of, compiled_of
 
 T = TypeVar("T")
 
@@ -148,9 +149,15 @@ class HistoryFeed:
     run_input: RunInput | None = None
     child_started: ChildStarted | None = None
     child_ended: str | None = None
+    composers: dict[int, Composer] = field(default_factory=dict[int, Composer])
+    """Of each lane; whoever reads the next history hands them on."""
+    started: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    """(lane, node id) of the nodes that started, by execution id."""
     _execution_id: str = ""
     _started_at: int = 0
     _begun: bool = False
+    _queued: bool = False
+    _has_place: bool = False
     _events: list[GraphEngineEvent] = field(default_factory=list[GraphEngineEvent])
     _arrivals: list[_Arrival] = field(default_factory=list[_Arrival])
     _task: _Task = field(default_factory=_Task)
@@ -192,7 +199,7 @@ class HistoryFeed:
             run = await self._decode(attributes.input.payloads, RunInput)
             compiled = compiled_of(run)
             self._execution_id = run.id_base or self.workflow_id
-            self.carrier = carrier_of(run, compiled, self._execution_id)
+            self.carrier = carrier_of(run, compiled, self._execution_id, self.composers)
         except (ValidationError, CompileError):
             return  # the workflow refuses it too, and has no events
         self.run_input = run
@@ -222,12 +229,10 @@ class HistoryFeed:
 
     def _begin(self, carrier: Carrier, run: RunInput) -> None:
         at = self._started_at
-        if run.state is not None and run.fork is not None:
-            self._note(carrier.tell(Forked(run.fork.execution_id, run.fork.node_id, at)))
-        elif run.state is not None:
+        if run.state is not None and run.fork is None:
             self._note(carrier.tell(Resumed(at)))
         elif run.group_id is None or run.policy is not None or run.pool is not None:
-            self._note(carrier.begin(at))
+            self._note(begin(carrier, run, at))
 
     def _drain_if_long(self) -> None:
         carrier, run = self._carrier(), self.run_input
@@ -251,6 +256,8 @@ class HistoryFeed:
             match effect:
                 case Emit(event):
                     self._events.append(event)
+                    if event.type == "node_run_started":
+                        self.started[event.data["id"]] = (lane, event.data["node_id"])
                 case StartNode(node, attempt):
                     name = activity_id(self._node_id(node), attempt, self._item(lane))
                     self._attempts[name] = (lane, node, attempt)
@@ -304,11 +311,21 @@ class HistoryFeed:
             driver = self.driver
             if report.admission.policy is not None and driver is not None:
                 driver.apply_policy(report.admission.policy)
-            if not report.admission.granted:
+            if report.admission.queued:
+                self._queued = True
+            if not report.admission.granted and not (self._queued and self._has_place):
                 return
-            self._note(self._carrier().begin(self._started_at))
+            self._note(self._begin_admitted(self._started_at))
         for done in report.finished:
             self._note(self._feed(done.lane, fact_of(done.node, done.attempt, done.report)))
+
+    def _begin_admitted(self, at: int) -> list[LaneEffect]:
+        """A run has its place: it begins, unless it has begun and only asked again."""
+        self._queued = False
+        driver = self.driver
+        if driver is None or driver.state.phase != "new" or self.run_input is None:
+            return []
+        return begin(self._carrier(), self.run_input, at)
 
     # ---- activities
 
@@ -447,6 +464,9 @@ class HistoryFeed:
 
     async def _signalled(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_signaled_event_attributes
+        if attributes.signal_name == SLOT_SIGNAL:
+            self._arrivals.append(_Arrival(_SIGNALS, (), self._slot_granted))
+            return
         fact: Callable[[int], Fact] | None = _TOLD.get(attributes.signal_name)
         if attributes.signal_name == ABORT_SIGNAL:
             payloads = attributes.input.payloads
@@ -458,6 +478,10 @@ class HistoryFeed:
         if fact is not None:
             made = fact
             self._arrivals.append(_Arrival(_SIGNALS, (), lambda at: self._carrier().tell(made(at))))
+
+    def _slot_granted(self, at: int) -> list[LaneEffect]:
+        self._has_place = True
+        return self._begin_admitted(at) if self._queued else []
 
     async def _update_accepted(self, event: HistoryEvent) -> None:
         attributes = event.workflow_execution_update_accepted_event_attributes

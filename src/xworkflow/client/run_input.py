@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xworkflow.context import WorkflowContext
+from xworkflow.domain.debugging import DebugConfig
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import WorkflowSchema
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ExecutorInfo, MockNode, Policy, RunInput, RunOptions, Variables
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
 
@@ -26,6 +27,7 @@ class Choices:
     config: EngineConfig | None = None
     mocks: dict[str, MockNode] = field(default_factory=dict[str, MockNode])
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    debug: DebugConfig | None = None
 
 
 def make_run_input(schema: WorkflowSchema, context: WorkflowContext, choices: Choices) -> RunInput:
@@ -41,7 +43,15 @@ def make_run_input(schema: WorkflowSchema, context: WorkflowContext, choices: Ch
         executors=executors_of(context),
         app_name=schema.name,
         policy=_travelling_policy(context, config),
+        debug=choices.debug,
     )
+
+
+def secret_values(schema: WorkflowSchema, choices: Choices) -> dict[str, str]:
+    """The values of secret variables that the file or the caller brought along."""
+    given = choices.variables.get("environment", {})
+    chosen = {name: display(given[name]) for name in schema.secret_names & given.keys()}
+    return {**schema.secret_values, **chosen}
 
 
 def executors_of(context: WorkflowContext) -> dict[str, ExecutorInfo]:
@@ -57,7 +67,8 @@ def _travelling_policy(context: WorkflowContext, config: EngineConfig) -> Policy
     """The limits of a group without a name: a workflow cannot ask it, so they travel."""
     group = context.runtime_group
     everything = group.node_placement == "activity"
-    if group.group_id is not None or not (group.has_own_limits or everything):
+    secured = group.security_policy is not None
+    if group.group_id is not None or not (group.has_own_limits or everything or secured):
         return None
     if group.has_own_limits:
         steps, seconds = group.quota.max_steps, float(group.quota.max_execution_time_secs)
@@ -69,6 +80,7 @@ def _travelling_policy(context: WorkflowContext, config: EngineConfig) -> Policy
         max_execution_time_secs=seconds,
         security_level=group.security_level.value,
         all_activities=everything,
+        limits=group.limits,
     )
 
 
@@ -95,6 +107,9 @@ def _complete_variables(
     schema: WorkflowSchema, context: WorkflowContext, choices: Choices
 ) -> Variables:
     variables = Variables(**choices.variables)
+    if schema.secret_names & variables.environment.keys():
+        plain = {n: v for n, v in variables.environment.items() if n not in schema.secret_names}
+        variables = variables.model_copy(update={"environment": plain})
     if schema.dialect == "native":
         return variables
     defaults = _dify_system_variables(schema, context)

@@ -58,7 +58,7 @@ class SafeStopped:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForInput:
-    """Nothing runs, and people are asked: see ``WorkflowHandle.waiting``."""
+    """People are asked; other branches may go on meanwhile. See ``WorkflowHandle.answer``."""
 
     waiting: tuple[Waiting, ...]
 

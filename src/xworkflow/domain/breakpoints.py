@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xworkflow.domain import events
-from xworkflow.domain.debugging import DebugPause, DebugPhase, DebugReason, DebugState
+from xworkflow.domain.debugging import (
+    DebugCommand,
+    DebugPause,
+    DebugPhase,
+    DebugReason,
+    DebugState,
+)
 from xworkflow.domain.selectors import SelectorError, parse_selector
 
 if TYPE_CHECKING:
@@ -29,7 +35,8 @@ def next_ready(turn: Turn) -> int | None:
     """
     debug = turn.debug
     assert debug is not None  # noqa: S101 - the caller looked
-    if debug.pause is not None:
+    alone = debug.passed is not None and str(debug.passed) in turn.running
+    if debug.pause is not None or alone:
         return None
     last = len(turn.ready) - 1
     pausing = [i for i in range(last, -1, -1) if _reason(turn, debug, turn.ready[i][0])]
@@ -41,7 +48,6 @@ def next_ready(turn: Turn) -> int | None:
     place = pausing[0]
     index = turn.ready[place][0]
     if debug.passed == index:
-        turn.debug = debug.model_copy(update={"passed": None})
         return place
     _stop(turn, index, "before", _reason(turn, debug, index) or "step")
     return None
@@ -54,25 +60,38 @@ def after(turn: Turn, node: PlanNode) -> None:
 
 
 def debugged(turn: Turn, fact: Debugged) -> None:
-    """What the debugger's user said. What needs a pause does nothing without one."""
+    """What the debugger's user said. What needs a pause does nothing without one. A run that was
+    started without a debugger gets one with its first breakpoint."""
     debug, command = turn.debug, fact.command
+    if debug is None and command.action == "add_breakpoint":
+        debug = DebugState()
     if debug is None or turn.phase not in ("new", "running"):
         return
     turn.see(fact.at)
+    if command.action.endswith(("_breakpoint", "_breakpoints")):
+        _change_breakpoints(turn, debug, command)
+    elif debug.pause is not None:
+        _move(turn, debug, fact)
+
+
+def _change_breakpoints(turn: Turn, debug: DebugState, command: DebugCommand) -> None:
+    others = tuple(b for b in debug.breakpoints if b != command.node_id)
     match command.action:
         case "add_breakpoint" if command.node_id is not None:
-            kept = tuple(b for b in debug.breakpoints if b != command.node_id)
-            turn.debug = debug.model_copy(update={"breakpoints": (*kept, command.node_id)})
+            turn.debug = debug.model_copy(update={"breakpoints": (*others, command.node_id)})
             turn.emit(events.debug_breakpoint_changed("added", command.node_id))
         case "remove_breakpoint" if command.node_id is not None:
-            kept = tuple(b for b in debug.breakpoints if b != command.node_id)
-            turn.debug = debug.model_copy(update={"breakpoints": kept})
+            turn.debug = debug.model_copy(update={"breakpoints": others})
             turn.emit(events.debug_breakpoint_changed("removed", command.node_id))
         case "clear_breakpoints":
             turn.debug = debug.model_copy(update={"breakpoints": ()})
             turn.emit(events.debug_breakpoint_changed("cleared", None))
-        case _ if debug.pause is None:
+        case _:
             pass
+
+
+def _move(turn: Turn, debug: DebugState, fact: Debugged) -> None:
+    match fact.command.action:
         case "step" | "step_over":
             _go_on(turn, debug.model_copy(update={"mode": "step"}))
         case "continue":
@@ -82,7 +101,7 @@ def debugged(turn: Turn, fact: Debugged) -> None:
             _go_on(turn, debug)
         case "abort":
             turn.debug = debug.model_copy(update={"pause": None})
-            turn.fail(f"Workflow aborted: {command.reason or 'User aborted'}", "Aborted")
+            turn.fail(f"Workflow aborted: {fact.command.reason or 'User aborted'}", "Aborted")
         case _:
             pass
 

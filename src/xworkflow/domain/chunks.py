@@ -105,7 +105,8 @@ def given_up(turn: Turn, node: PlanNode, run: Running, failure: NodeFailure) -> 
         return
     turn.repeats = turn.repeats.without(key)
     turn.commands += [CancelChunk(node.index, run.attempt, c.start) for c in progress.open]
-    turn.emit(events.repeat_failed(node, failure.text, len(progress.end.outcomes)))
+    end = progress.end
+    turn.emit(events.repeat_failed(node, failure.text, end.rounds or len(end.outcomes)))
 
 
 def time_is_up(turn: Turn, fact: TimerFired) -> None:

@@ -44,7 +44,7 @@ def safe_stop(turn: Turn, fact: SafeStopRequested) -> None:
     """Let what is in flight end, and then the run (9.3)."""
     if turn.phase == "new":
         turn.begin(fact.at)
-        turn.enqueue(turn.plan.root, -1)
+        turn.enqueue_root()
     if turn.phase != "running":
         return
     turn.see(fact.at)
@@ -62,8 +62,11 @@ def update_variables(turn: Turn, fact: VariablesUpdated) -> None:
 
 
 def fork(turn: Turn, fact: Forked) -> None:
-    """Begin a run whose state is that of another one, cut back to a node."""
-    turn.idle_since = None
+    """Begin a run whose state is that of another one, cut back to a node (engine/forking.py)."""
+    if turn.phase != "new":
+        return
     turn.begin(fact.at)
-    turn.emit(events.checkpoint_resumed(fact.node_id, fact.origin))
+    turn.emit(events.checkpoint_resumed(fact.node_id or None, fact.origin))
+    for warning in fact.warnings:
+        turn.emit(events.resume_warning(None, warning))
     turn.restart_waits()

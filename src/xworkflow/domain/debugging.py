@@ -53,7 +53,8 @@ class DebugPause(_Data):
 
 
 class DebugState(_Data):
-    """The debugger of a run. ``passed`` is the node whose pause is over, so that it may start."""
+    """The debugger of a run. ``passed`` is the node whose pause is over, so that it may start; it
+    runs alone until it has ended."""
 
     breakpoints: tuple[str, ...] = ()
     mode: DebugMode = "run"

@@ -7,15 +7,21 @@ the events of a run without gaps, over continued histories too; ``at`` is Unix m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from xworkflow.domain.forms import Form, HumanAnswer
 from xworkflow.domain.plan import PlanNode
+from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
 
 Content: TypeAlias = tuple[str, dict[str, Any]]
 """An event before it has its place in the log: (type, data)."""
+
+
+UNNUMBERED: Final = frozenset({"node_run_stream_chunk", "node_run_stream_replaced"})
+"""Events that a reader puts between those of the log: they have the number of the one before, as
+their place is another when they are read live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,29 @@ def node_run_retry(
     }
 
 
+def node_run_stream_chunk(
+    node: PlanNode, chunk_id: str, selector: Selector, chunk: str, *, is_final: bool
+) -> Content:
+    """A piece of an output; the last one that is known to be the last ``is_final``."""
+    return "node_run_stream_chunk", {
+        "id": chunk_id,
+        "node_id": node.id,
+        "node_type": node.type,
+        "chunk": chunk,
+        "selector": list(selector),
+        "is_final": is_final,
+    }
+
+
+def node_run_stream_replaced(node: PlanNode, selector: Selector) -> Content:
+    """What was shown of an output does not count: it comes again from its first piece."""
+    return "node_run_stream_replaced", {
+        "node_id": node.id,
+        "node_type": node.type,
+        "selector": list(selector),
+    }
+
+
 def repeat_started(node: PlanNode, inputs: dict[str, JsonValue]) -> Content:
     return f"{_family(node)}_started", {
         "node_id": node.id,
@@ -202,7 +231,7 @@ def workflow_safe_stopped(interrupted: list[str]) -> Content:
     return "workflow_safe_stopped", {"interrupted_nodes": interrupted, "checkpoint_saved": True}
 
 
-def checkpoint_resumed(node_id: str, origin: str) -> Content:
+def checkpoint_resumed(node_id: str | None, origin: str) -> Content:
     return "checkpoint_resumed", {"node_id": node_id, "forked_from": origin}
 
 

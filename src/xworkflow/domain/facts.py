@@ -168,11 +168,12 @@ class Debugged:
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """A new run begins in the middle of another one's state."""
+    """A new run begins in the middle of another one's state; ``warnings`` say what differs."""
 
     origin: str
     node_id: str
     at: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ class IdSequence:
         return _uuid5(f"{self.base}:{count}")
 
 
+def derived_id(name: str) -> str:
+    """An id for something that has a name of its own in a run, outside of its sequence."""
+    return _uuid5(name)
+
+
 def _uuid5(name: str) -> str:
     """As ``str(uuid.uuid5(_NAMESPACE, name))``, at a fifth of its cost: two for each node."""
     digest = hashlib.sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()

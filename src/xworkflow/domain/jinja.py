@@ -19,8 +19,18 @@ from typing import Final, NamedTuple
 from minijinja import Environment, TemplateError
 
 from xworkflow.domain.native_style import nativise
+from xworkflow.domain.python_style import DRAFT, pythonise
+from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.template_drafts import draft
+from xworkflow.domain.template_limits import (
+    Counters,
+    TemplateLimitPassed,
+    check_template,
+    counted,
+)
 from xworkflow.domain.template_printers import DifyPrinter, NativePrinter, PrintedTooMuch
+from xworkflow.domain.template_python import FILTERS
 from xworkflow.domain.template_tokens import UnreadableTemplate, scan
 from xworkflow.domain.template_values import view
 from xworkflow.domain.values import JsonValue
@@ -51,22 +61,38 @@ def render(  # noqa: PLR0913 - the limits are independent
     max_output_bytes: int | None = None,
     max_template_bytes: int | None = None,
     fuel: int | None = None,
+    safety: TemplateSafetyConfig | None = None,
 ) -> str:
     """Render a template with nothing but ``variables`` in reach.
 
     Limits are bytes of UTF-8; None means no limit but the engine's own (16 Mi characters of printed
     values, ``MAX_FUEL``). Raises NodeError ``template_error``.
     """
+    if safety is not None:
+        max_template_bytes = _smaller(max_template_bytes, safety.max_template_length)
+        max_output_bytes = _smaller(max_output_bytes, safety.max_output_length)
     _check_size("Template too large", template, max_template_bytes)
-    source = _prepare(template, dialect)
+    prepared = _prepare(template, dialect)
     printable = min(_MAX_PRINTED, _PRINTED_PER_OUTPUT * (max_output_bytes or _MAX_PRINTED))
-    environment = _environment(dialect, fuel or MAX_FUEL, printable)
-    views = {name: view(value, dialect) for name, value in variables.items() if name != "self"}
+    source = prepared.source
+    environment = _environment(dialect, prepared, fuel or MAX_FUEL, printable)
+    if safety is not None:
+        check_template(template, safety)
+        source = counted(source)
+        for name, counter in Counters(safety).functions.items():
+            environment.add_global(name, counter)
+    given = ((name, value) for name, value in variables.items() if name != "self")
     try:
+        if prepared.drafts:
+            views = {name: draft(value) for name, value in given}
+        else:
+            views = {name: view(value, dialect) for name, value in given}
         text = environment.render_str(source, _NAME, **views)
     except PrintedTooMuch:
         limit = max_output_bytes or printable
         raise _error(f"Template output too large (max {limit}, got more)") from None
+    except TemplateLimitPassed as passed:
+        raise _error(f"Template render error: {passed}") from None
     except Exception as error:  # noqa: BLE001 - a view or filter may raise whatever Python does
         raise _error(f"Template render error: {_first_line(error)}") from None
     _check_size("Template output too large", text, max_output_bytes)
@@ -84,8 +110,17 @@ def syntax_error(template: str) -> SyntaxProblem | None:
     return None
 
 
+class _Prepared(NamedTuple):
+    """A template as minijinja gets it, the filters of Python's that it may use, and whether it
+    changes lists or objects."""
+
+    source: str
+    filters: tuple[str, ...] = ()
+    drafts: bool = False
+
+
 @lru_cache(maxsize=128)
-def _prepare(template: str, dialect: Dialect) -> str:
+def _prepare(template: str, dialect: Dialect) -> _Prepared:
     """The template as minijinja gets it; its syntax is checked as it was written.
 
     In Dify's dialect every kind of line break is ``\\n``: Jinja2 reads templates so.
@@ -94,19 +129,28 @@ def _prepare(template: str, dialect: Dialect) -> str:
     if problem is not None:
         raise _error(f"Template parse error: {problem.message}")
     if dialect == "dify":
-        return _LINE_BREAK.sub("\n", template)
+        template = _LINE_BREAK.sub("\n", template)
     try:
-        return nativise(template, scan(template))
-    except UnreadableTemplate:  # what minijinja reads all the same prints Python's way
-        return template
+        parts = scan(template)
+    except UnreadableTemplate:  # what minijinja reads all the same is left to it
+        return _Prepared(template)
+    if dialect == "native":
+        return _Prepared(nativise(template, parts))
+    source, drafts = pythonise(template, parts)
+    return _Prepared(source, tuple(name for name in FILTERS if name in source), drafts)
 
 
-def _environment(dialect: Dialect, fuel: int, printable: int) -> Environment:
+def _environment(dialect: Dialect, prepared: _Prepared, fuel: int, printable: int) -> Environment:
     """An environment for one render that may print ``printable`` characters of values."""
     if dialect == "dify":
         printer = DifyPrinter(printable)
-        filters = {"tojson": printer.tojson}
-        return Environment(fuel=fuel, finalizer=printer.output, filters=filters)
+        filters = {name: FILTERS[name] for name in prepared.filters}
+        return Environment(
+            fuel=fuel,
+            finalizer=printer.output,
+            filters={**filters, "tojson": printer.tojson},
+            globals={DRAFT: draft} if prepared.drafts else None,
+        )
     native = NativePrinter(printable)
     environment = Environment(
         fuel=fuel,
@@ -120,6 +164,10 @@ def _environment(dialect: Dialect, fuel: int, printable: int) -> Environment:
     )
     environment.remove_filter("urlencode")
     return environment
+
+
+def _smaller(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
 
 
 def _check_size(problem: str, text: str, limit: int | None) -> None:

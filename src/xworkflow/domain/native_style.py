@@ -29,6 +29,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, TypeAlias
 
+from xworkflow.domain.template_operands import (
+    ARITHMETIC,
+    ends_operand,
+    is_literal,
+    operand_after,
+    operand_before,
+)
 from xworkflow.domain.template_tokens import Part, Tag, Token
 
 _DEFAULT: Final = "|default('')"
@@ -42,9 +49,6 @@ _FILTERS: Final = {
 }
 _Edit: TypeAlias = tuple[int, int, str]
 """Replace from offset to offset by a text."""
-_ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "//", "%", "**"})
-_MATCHING: Final = {")": "(", "]": "[", "}": "{"}
-_WORDS: Final = frozenset({"not", "is", "in", "and", "or", "if", "else"})
 
 
 def nativise(template: str, parts: tuple[Part, ...]) -> str:
@@ -82,7 +86,7 @@ def _makes_no_values(tag: Tag) -> bool:
 def _only_paths(tokens: tuple[Token, ...]) -> bool:
     """Whether there are no calls, filters, arithmetic or literal lists."""
     marks = all(token.kind != "operator" or token.text in _PATH_MARKS for token in tokens)
-    lists = any(b.text == "[" and not _ends_operand(a) for a, b in pairwise(tokens))
+    lists = any(b.text == "[" and not ends_operand(a) for a, b in pairwise(tokens))
     return marks and not lists and tokens[0].text != "["
 
 
@@ -96,79 +100,26 @@ def _concatenation_edits(tokens: tuple[Token, ...]) -> Iterator[_Edit]:
     ends: set[int] = set()  # in a ~ b ~ c both operators find b
     for position, token in enumerate(tokens):
         if token.text == "~":
-            sides = (_operand_before(tokens, position), _operand_after(tokens, position))
+            sides = (_printed_before(tokens, position), _printed_after(tokens, position))
             ends.update(last.end for last in sides if last is not None)
     return ((end, end, TO_TEXT) for end in ends)
 
 
-def _operand_before(tokens: tuple[Token, ...], operator: int) -> Token | None:
+def _printed_before(tokens: tuple[Token, ...], operator: int) -> Token | None:
     """The last token of a simple operand that ends before ``operator``, if it may print amiss."""
-    first = last = operator - 1
-    while first >= 0:
-        if tokens[first].text in _MATCHING:
-            first = _opening(tokens, first)
-        before = tokens[first - 1] if first > 0 else None
-        if before is None or before.text in _ARITHMETIC or before.text == "is":
-            break
-        if before.text in (".", "|"):
-            first -= 2
-        elif tokens[first].text in ("(", "[") and _ends_operand(before):
-            first -= 1
-        else:
-            break
-    simple = first >= 0 and not (first and tokens[first - 1].text in (*_ARITHMETIC, "is"))
-    return tokens[last] if simple and not _is_literal(tokens, first, last) else None
+    operand = operand_before(tokens, operator)
+    if operand is None or is_literal(tokens, operand):
+        return None
+    first, last = operand
+    simple = not (first and tokens[first - 1].text in (*ARITHMETIC, "is"))
+    return tokens[last] if simple else None
 
 
-def _operand_after(tokens: tuple[Token, ...], operator: int) -> Token | None:
+def _printed_after(tokens: tuple[Token, ...], operator: int) -> Token | None:
     """The last token of a simple operand that starts behind ``operator``, if it may print amiss."""
-    first = last = operator + 1
-    if first >= len(tokens) or tokens[first].text in (*_ARITHMETIC, *_WORDS):
+    operand = operand_after(tokens, operator)
+    if operand is None or is_literal(tokens, operand):
         return None
-    if tokens[first].text in ("(", "[", "{"):
-        last = _closing(tokens, first)
-    while last + 1 < len(tokens):
-        following = tokens[last + 1].text
-        if following in (".", "|") and last + 2 < len(tokens):
-            last += 2
-        elif following in ("(", "["):
-            last = _closing(tokens, last + 1)
-        else:
-            break
-    if last + 1 < len(tokens) and tokens[last + 1].text in (*_ARITHMETIC, "is"):
-        return None
-    return None if _is_literal(tokens, first, last) else tokens[last]
-
-
-def _ends_operand(token: Token) -> bool:
-    return (
-        token.text in _MATCHING
-        or token.kind == "string"
-        or (token.kind == "name" and token.text not in _WORDS)
-    )
-
-
-def _is_literal(tokens: tuple[Token, ...], first: int, last: int) -> bool:
-    return first == last and tokens[first].kind in ("string", "number")
-
-
-def _opening(tokens: tuple[Token, ...], closing: int) -> int:
-    """The position of the bracket that ``closing`` closes; the first token when there is none."""
-    depth = 0
-    for position in range(closing, -1, -1):
-        text = tokens[position].text
-        depth += (text in _MATCHING) - (text in _MATCHING.values())
-        if depth == 0:
-            return position
-    return 0
-
-
-def _closing(tokens: tuple[Token, ...], opening: int) -> int:
-    """The position of the bracket that closes ``opening``; the last token when there is none."""
-    depth = 0
-    for position in range(opening, len(tokens)):
-        text = tokens[position].text
-        depth += (text in _MATCHING.values()) - (text in _MATCHING)
-        if depth == 0:
-            return position
-    return len(tokens) - 1
+    last = operand[1]
+    followed = last + 1 < len(tokens) and tokens[last + 1].text in (*ARITHMETIC, "is")
+    return None if followed else tokens[last]

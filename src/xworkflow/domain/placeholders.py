@@ -60,6 +60,21 @@ def render(text: str, get: Lookup, dialect: Dialect, *, strict: bool = False) ->
     return _PLACEHOLDER.sub(value_of, text)
 
 
+def segments(text: str, dialect: Dialect) -> tuple[str | Selector, ...]:
+    """The text in order: literals (none of them empty), and selectors in the place of their values.
+
+    An unparsable placeholder prints nothing, so it is not there.
+    """
+    found: list[str | Selector] = []
+    at = 0
+    for match in _PLACEHOLDER.finditer(text):
+        found.append(text[at : match.start()])
+        found.append(_selector(match[1], dialect) or "")
+        at = match.end()
+    found.append(text[at:])
+    return tuple(segment for segment in found if segment)
+
+
 def bad_references(text: str, dialect: Dialect = "native") -> tuple[str, ...]:
     """The placeholders without a dot inside, trimmed (diagnostic E502).
 

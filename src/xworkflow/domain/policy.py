@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.domain.selectors import Dialect
+
+_NO_LIMITS = SecurityLimits()
 
 DEFAULT_MAX_STEPS = 500
 DEFAULT_TIME_LIMITS: dict[Dialect, int] = {"native": 600, "dify": 1200}
@@ -24,14 +27,20 @@ class EngineConfig(BaseModel):
     strict_template: bool = False
     parallel_enabled: bool = True
     max_concurrency: int = 0
+    limits: SecurityLimits = SecurityLimits()
 
     @classmethod
     def of_dialect(cls, dialect: Dialect) -> EngineConfig:
         """The dialect's defaults: Dify allows 1,200 s of activity, the native dialect 600."""
         return cls(max_execution_time_secs=DEFAULT_TIME_LIMITS[dialect])
 
-    def lowered(self, max_steps: int, max_execution_time_secs: float) -> EngineConfig:
-        """The config under a group's quota: the smaller of both (5.1)."""
+    def lowered(
+        self,
+        max_steps: int,
+        max_execution_time_secs: float,
+        limits: SecurityLimits = _NO_LIMITS,
+    ) -> EngineConfig:
+        """The config under a group's quota, the smaller of both (5.1), and under its level."""
         own = self.max_execution_time_secs
         return self.model_copy(
             update={
@@ -39,6 +48,7 @@ class EngineConfig(BaseModel):
                 "max_execution_time_secs": max_execution_time_secs
                 if own is None
                 else min(own, max_execution_time_secs),
+                "limits": limits,
             }
         )
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+from xworkflow.domain.network_policy import NetworkPolicy
+from xworkflow.domain.security_limits import (
+    NodeLimits,
+    SecurityLimits,
+    SelectorValidation,
+    TemplateSafetyConfig,
+)
 
 _MIB = 1024 * 1024
 
@@ -45,18 +56,36 @@ class DslLimits:
     max_node_config_bytes: int = 65_536
     max_nesting_depth: int = 10
     enable_cycle_detection: bool = True
+    selector_validation: SelectorValidation | None = None
+
+
+class PolicyAudit(Protocol):
+    """The logger that a policy brings along (``ports.AuditLogger``)."""
+
+    def log_event(self, event: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityPolicy:
-    """What a group enforces beyond its quota; None of a part means that it is not limited."""
+    """What a group enforces beyond its quota; None of a part means that it is not limited.
+
+    ``memory`` names what a memory provider keeps; no level limits it. A group without an audit
+    logger of its own takes the policy's.
+    """
 
     level: SecurityLevel = SecurityLevel.STANDARD
+    network: NetworkPolicy | None = field(default_factory=NetworkPolicy)
+    template: TemplateSafetyConfig | None = field(default_factory=TemplateSafetyConfig)
     dsl_validation: DslLimits | None = field(default_factory=DslLimits)
+    memory: Mapping[str, Any] | None = None
+    node_limits: Mapping[str, NodeLimits] = field(
+        default_factory=lambda: SecurityLimits.standard().node_limits
+    )
+    audit_logger: PolicyAudit | None = field(default=None, compare=False)
 
     @classmethod
     def permissive(cls) -> SecurityPolicy:
-        return cls(SecurityLevel.PERMISSIVE, None)
+        return cls(SecurityLevel.PERMISSIVE, None, None, None, node_limits={})
 
     @classmethod
     def standard(cls) -> SecurityPolicy:
@@ -64,5 +93,34 @@ class SecurityPolicy:
 
     @classmethod
     def strict(cls) -> SecurityPolicy:
-        limits = DslLimits(100, 200, 128, 16_384, 5)
-        return cls(SecurityLevel.STRICT, limits)
+        limits = SecurityLimits.strict()
+        return cls(
+            SecurityLevel.STRICT,
+            NetworkPolicy.closed(),
+            limits.template,
+            DslLimits(100, 200, 128, 16_384, 5),
+            node_limits=limits.node_limits,
+        )
+
+    @classmethod
+    def of_level(cls, level: SecurityLevel) -> SecurityPolicy:
+        """The policy that a level stands for."""
+        if level is SecurityLevel.PERMISSIVE:
+            return cls.permissive()
+        return cls.strict() if level is SecurityLevel.STRICT else cls.standard()
+
+    @property
+    def limits(self) -> SecurityLimits:
+        """What of it holds while a run is under way."""
+        rules = self.dsl_validation
+        return SecurityLimits(
+            template=self.template,
+            selectors=rules.selector_validation if rules is not None else None,
+            node_limits=dict(self.node_limits),
+        )
+
+    def network_hash(self) -> str:
+        """Names the network policy; empty without one."""
+        if self.network is None:
+            return ""
+        return hashlib.sha256(self.network.model_dump_json().encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from xworkflow.domain.results import LlmUsage, PoolWrite
-from xworkflow.domain.selectors import Selector
+from xworkflow.domain.selectors import SCOPE, Selector
 from xworkflow.domain.values import JsonValue
 
 OnFailure = Literal["terminate", "null", "drop"]
@@ -18,6 +18,10 @@ OnFailure = Literal["terminate", "null", "drop"]
 
 LOOP_ENDED: Final[Selector] = ("loop", "__ended")
 """Written by a loop-end node; the loop stops after the round in which it is true."""
+
+
+ITEM_INDEX: Final[Selector] = (SCOPE, "__index")
+"""The number of the item or round, in every body's scope."""
 
 
 class _Data(BaseModel):

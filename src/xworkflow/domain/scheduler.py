@@ -81,7 +81,7 @@ def decide(plan: Plan, state: RunState, fact: Fact) -> tuple[RunState, list[Comm
 def _start(turn: Turn, fact: RunStarted) -> None:
     if turn.phase == "new":
         turn.begin(fact.at)
-        turn.enqueue(turn.plan.root, -1)
+        turn.enqueue_root()
 
 
 def _succeeded(turn: Turn, fact: NodeSucceeded) -> None:

@@ -7,11 +7,13 @@ type has one data model. What remains of a dialect is the switch ``WorkflowSchem
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from xworkflow.domain.secret_references import SECRET_TYPE
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue, compact_json
 
@@ -67,9 +69,17 @@ class EdgeSpec(_Frozen):
 
 
 class EnvironmentVariable(_Frozen):
+    """``secret`` is the value of a secret variable, as the file has it. It never travels: whoever
+    starts a run gives it to the group, and the run has a reference (``secret_references``)."""
+
     name: str
     value: JsonValue = None
     value_type: str = "string"
+    secret: str | None = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def is_secret(self) -> bool:
+        return self.value_type == SECRET_TYPE
 
 
 class ConversationVariable(_Frozen):
@@ -113,6 +123,24 @@ class WorkflowSchema(_Frozen):
     """Of a body: the node that it begins with, where that is no ``start`` node."""
     inner_lines: dict[str, int] = Field(default_factory=dict, exclude=True)
     """Where the nodes of bodies stand in the file, by their ids; a body's JSON keeps no lines."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; a changed one has a text and a hash of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            for derived in ("text", "hash"):
+                vars(copied).pop(derived, None)
+        return copied
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The variables whose values must not be kept with a run."""
+        return frozenset(v.name for v in self.environment_variables if v.is_secret)
+
+    @property
+    def secret_values(self) -> dict[str, str]:
+        """The values that the file brought along; an export without its secrets has none."""
+        return {v.name: v.secret for v in self.environment_variables if v.secret}
 
     @cached_property
     def text(self) -> str:

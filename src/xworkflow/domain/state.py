@@ -154,7 +154,7 @@ def dump_state(state: RunState) -> dict[str, Any]:
         "nodes": base64.b64encode(state.nodes).decode(),
         "edges": base64.b64encode(state.edges).decode(),
         "pool": state.pool.to_json(),
-        "config": state.config.model_dump(mode="json"),
+        "config": state.config.model_dump(mode="json", exclude_defaults=True),
         "ids": [state.ids.base, state.ids.fake_prefix, state.ids.count],
         "ready": [list(entry) for entry in state.ready],
         "running": {

@@ -76,7 +76,7 @@ class DifyPrinter(_Printer):
 
     def tojson(self, value: JsonValue, indent: int | None = None) -> str:
         """``tojson`` as Jinja2 has it: sorted keys, ASCII, safe inside HTML."""
-        text = json.dumps(bare(value), sort_keys=True, indent=indent)
+        text = json.dumps(bare(value), sort_keys=True, indent=indent, default=bare)
         for character in "<>&'":
             text = text.replace(character, f"\\u{ord(character):04x}")
         return self._counted(text)

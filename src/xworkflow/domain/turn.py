@@ -22,12 +22,14 @@ from xworkflow.domain.commands import (
     StartNode,
     StartTimer,
 )
+from xworkflow.domain.dify_error_types import dify_error_type
 from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.outcome import ErrorType, RunFailure, RunResult, RunStatus
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
+from xworkflow.domain.streams import in_one_piece, visible
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.errors import NodeFailure
@@ -250,16 +252,17 @@ class Turn:
             self.exceptions += 1
             self.emit(events.node_run_exception(node, run.execution_id, result.error))
         else:
-            self.emit(events.node_run_succeeded(node, run.execution_id, result.outputs))
+            self.emit(events.node_run_succeeded(node, run.execution_id, visible(result.outputs)))
         self.advance(node, result.edge_source_handle)
         breakpoints.after(self, node)
 
     def node_failed(self, node: PlanNode, run: Running, failure: NodeFailure) -> None:
         """Another attempt (6.3), or the error strategy (6.2), or the run fails."""
         chunks.given_up(self, node, run, failure)
-        if may_retry(node.retry, failure, run.attempt):
+        fatal = failure.severity == "fatal"  # a limit of the group: neither applies (6.2)
+        if not fatal and may_retry(node.retry, failure, run.attempt):
             self.retry(node, run, failure)
-        elif node.error_strategy.type != "none":
+        elif not fatal and node.error_strategy.type != "none":
             self.tolerate(node, run, failure)
         elif self.stopping:
             # a fork starts it again: its error is nobody's (9.3)
@@ -290,9 +293,12 @@ class Turn:
         """The error strategy makes an exception of the failure (6.2). Dify's two extra outputs are
         added in both dialects; no case of the catalogue forbids it."""
         strategy = node.error_strategy
-        outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": failure.code}
+        is_dify = self.plan.dialect == "dify"
+        error_type = dify_error_type(node.type, failure) if is_dify else failure.code
+        outputs: dict[str, JsonValue] = {"error_message": failure.text, "error_type": error_type}
         if strategy.type == "default-value":
-            outputs = {**outputs, **strategy.default_value}
+            default = strategy.default_value
+            outputs |= in_one_piece(default) if node.streaming else default
         self.exceptions += 1
         self.write(node, NodeRunResult(outputs=outputs))
         self.emit(events.node_run_exception(node, run.execution_id, failure))
@@ -319,7 +325,7 @@ class Turn:
             self.pool = self.pool.extend(node.id, result.outputs)
             # what streams through an answer is shown, and no output of a native run (5.5)
             if node.is_output and not (node.streaming and self.plan.dialect == "native"):
-                self.add_outputs(node, result.outputs)
+                self.add_outputs(node, visible(result.outputs))
 
     # ---- the graph
 
@@ -371,6 +377,11 @@ class Turn:
             for edge in reversed(node.out_edges):
                 self.edges[edge] = _EDGE_SKIPPED
                 pending.append(self.plan.targets[edge])
+
+    def enqueue_root(self) -> None:
+        """Make the first node ready; a fork brings along what is ready."""
+        if self.nodes[self.plan.root] == _PENDING:
+            self.enqueue(self.plan.root, -1)
 
     def enqueue(self, index: int, predecessor: int) -> None:
         self.nodes[index] = _QUEUED

@@ -7,17 +7,20 @@ payload may hold at most 2 MB; a schema is at most 10 MB of text before it is no
 from __future__ import annotations
 
 import hashlib
+import json
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from xworkflow.domain.commands import StartChunk
 from xworkflow.domain.debugging import DebugConfig, DebugPhase, DebugReason
 from xworkflow.domain.facts import HandlerFinished
+from xworkflow.domain.packing import PACK_ABOVE, packed, unpacked
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.security_limits import SecurityLimits
 from xworkflow.domain.selectors import Dialect, Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
@@ -39,6 +42,7 @@ RESUME_SIGNAL: Final = "resume"
 ABORT_SIGNAL: Final = "abort"
 SAFE_STOP_SIGNAL: Final = "safe_stop"
 CHILD_WAITS_SIGNAL: Final = "child_waits"
+SLOT_SIGNAL: Final = "slot_granted"
 
 ANSWER_UPDATE: Final = "answer"
 VARIABLES_UPDATE: Final = "update_variables"
@@ -51,6 +55,10 @@ GROUP_ATTRIBUTE: Final = "XworkflowGroup"
 SCHEMA_HASH_ATTRIBUTE: Final = "XworkflowSchemaHash"
 SEARCH_ATTRIBUTES: Final = (APP_ATTRIBUTE, GROUP_ATTRIBUTE, SCHEMA_HASH_ATTRIBUTE)
 """Search attributes of runs, all of Temporal's type Keyword."""
+
+
+_PACKED: Final = "packed"
+"""The only key of a state that travels packed."""
 
 
 def task_queue(group_id: str | None) -> str:
@@ -84,9 +92,13 @@ class _Wire(BaseModel):
 
 
 class MockNode(_Wire):
-    """What a mocked node gives instead of doing its work: outputs, or an error's text."""
+    """What a mocked node gives instead of doing its work: outputs, or an error's text.
+
+    Inside of a container ``by_index`` has the outputs for each item or round.
+    """
 
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
+    by_index: tuple[dict[str, JsonValue], ...] = ()
     handle: str | None = None
     error: str | None = None
     error_type: str = "execution_error"
@@ -117,6 +129,8 @@ class RunOptions(_Wire):
     fake_id_prefix: str | None = None
     traced: bool = False
     """Set by a client that traces: then inline nodes have spans, too."""
+    stream: bool = False
+    """Whether the models of a Dify export are asked for their answers in pieces."""
 
 
 class Policy(_Wire):
@@ -126,6 +140,9 @@ class Policy(_Wire):
     max_execution_time_secs: float = 600.0
     security_level: str = "standard"
     all_activities: bool = False
+    limits: SecurityLimits = SecurityLimits()
+    yields_slot: bool = False
+    """Whether the run gives its place back while it only waits for people."""
 
 
 class PathStep(_Wire):
@@ -156,10 +173,12 @@ class ChunkTask(_Wire):
 
 
 class ForkOrigin(_Wire):
-    """Where a forked run comes from: the other run, and the node that it begins again with."""
+    """Where a forked run comes from: the other run, and the node that it begins again with (none
+    where everything unfinished does)."""
 
     execution_id: str
     node_id: str
+    warnings: tuple[str, ...] = ()
 
 
 class Waiting(_Wire):
@@ -207,14 +226,52 @@ class RunInput(_Wire):
     waiting: tuple[Waiting, ...] = ()
     """Of a continued run: the questions of its sub-graphs; of a continued sub-graph: those that its
     root has heard of."""
+    slot_turn: int = 0
+    slot_away: bool = False
+    """Of a continued run: how often it has given its place back, and whether it has it."""
+
+    @field_serializer("schema_text", when_used="json")
+    def _packed_text(self, text: str) -> str:
+        return packed(text)
+
+    @field_validator("schema_text", mode="before")
+    @classmethod
+    def _unpacked_text(cls, text: Any) -> Any:  # noqa: ANN401 - what some client sent
+        return unpacked(text) if isinstance(text, str) else text
+
+    @field_serializer("state", when_used="json")
+    def _packed_state(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        if state is None:
+            return None
+        text = json.dumps(state, separators=(",", ":"))
+        return {_PACKED: packed(text)} if len(text) > PACK_ABOVE else state
+
+    @field_validator("state", mode="before")
+    @classmethod
+    def _unpacked_state(cls, state: Any) -> Any:  # noqa: ANN401 - what some client sent
+        if not isinstance(state, dict) or _PACKED not in state:
+            return cast("object", state)
+        return json.loads(unpacked(str(cast("dict[str, object]", state)[_PACKED])))
 
 
 class Admission(_Wire):
-    """The answer of a group to a run that wants to start."""
+    """The answer of a group to a run that wants to start, or to go on after a wait.
+
+    ``queued`` runs are not granted yet: they hear of their place by a signal.
+    """
 
     granted: bool = True
     policy: Policy | None = None
     reason: str | None = None
+    queued: bool = False
+    lease: str | None = None
+    """The process out of whose lease the place came (domain/governing.py)."""
+
+
+class SlotGranted(_Wire):
+    """A queued run has its place now."""
+
+    turn: int = 0
 
 
 class CrossedValue(_Wire):
@@ -244,6 +301,10 @@ class NodeTask(_Wire):
     """When the run started, Unix seconds."""
     fixed_timestamp: int | None = None
     fake_id_prefix: str | None = None
+    stream: bool = False
+    """Whether a model's answer is wanted in pieces (a native llm decides that by itself)."""
+    node_execution_id: str = ""
+    """Of this execution of the node, the same for all its attempts; unique in the whole run."""
 
 
 class NodeReport(_Wire):
@@ -304,6 +365,10 @@ class RegionTask(_Wire):
     admit: bool = False
     execution_id: str = ""
     fixed_timestamp: int | None = None
+    turn: int = 0
+    user: str = ""
+    app_name: str = ""
+    """Of an admission: which asking of the run it is, and among whom the group may share."""
     run: RunInput | None = None
     """Of a sub-graph: its input with the state of its lanes; then ``state`` is empty."""
 
@@ -340,6 +405,17 @@ class RunSnapshot(_Wire):
     status: str = "running"
     """running, waiting_for_input, paused, debug_paused, safe_stopping, or how it ended."""
     waiting: tuple[Waiting, ...] = ()
+
+
+class EventsPage(_Wire):
+    """Some events of one workflow, in order. ``next`` is what to ask for then; None at the end of
+    what there is. ``first`` is the oldest that this history can tell."""
+
+    events: tuple[dict[str, Any], ...] = ()
+    first: int = 0
+    next: int | None = None
+    over: bool = False
+    """Whether the run has ended, so that no more will come."""
 
 
 class ChildWait(_Wire):

@@ -7,6 +7,11 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -73,6 +78,25 @@ async def answers(address: str) -> bool:
     except (OSError, RuntimeError, RPCError):
         return False
     return True
+
+
+async def know_search_attributes(address: str) -> None:
+    """Have the server know our search attributes. Raises RPCError.
+
+    It is told of them by its command line, too; a database that is older than an attribute does not
+    take it from there (Server 1.29). Costs one call where nothing is missing.
+    """
+    client = await Client.connect(address)
+    operator = client.operator_service
+    listed = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=NAMESPACE))
+    missing = [name for name in SEARCH_ATTRIBUTES if name not in listed.custom_attributes]
+    if missing:
+        keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        await operator.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=NAMESPACE, search_attributes=dict.fromkeys(missing, keyword)
+            )
+        )
 
 
 async def keep_finished_runs(address: str) -> None:

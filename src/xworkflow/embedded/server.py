@@ -87,6 +87,8 @@ def _make(folder: Path) -> None:
 async def _find_or_start(data: DataDir, *, ui: bool, temporary: bool) -> ServerRecord:
     """The record of a server that answers. Called under ``start.lock``."""
     if _is_kept(data) and (record := await _until_ready(data)):
+        # it may have been started by an xworkflow that knew fewer
+        await dev_server.know_search_attributes(record.address)
         return record
     await _stop_leftover(data)
     cli = await temporal_cli()
@@ -95,6 +97,7 @@ async def _find_or_start(data: DataDir, *, ui: bool, temporary: bool) -> ServerR
         await _spawn_keeper(_job(cli, data, ui=ui, temporary=temporary), data)
         if record := await _until_ready(data):
             if not temporary:
+                await dev_server.know_search_attributes(record.address)
                 await dev_server.keep_finished_runs(record.address)
             return record
     raise InfrastructureError(

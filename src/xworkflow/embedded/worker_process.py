@@ -23,10 +23,11 @@ _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.1, 5.0
 _LAST_LINES = 10
 
 
-def worker_command(address: str, task_queue: str) -> list[str]:
-    """The worker that polls one task queue of one server."""
+def worker_command(address: str, task_queue: str, *, stream_store: str | None = None) -> list[str]:
+    """The worker that polls one task queue of one server; ``stream_store`` is a database's URL."""
     worker = [sys.executable, "-m", "xworkflow.worker"]
-    return [*worker, "--address", address, "--task-queue", task_queue]
+    command = [*worker, "--address", address, "--task-queue", task_queue]
+    return command if stream_store is None else [*command, "--stream-store", stream_store]
 
 
 Crashed = Callable[[int], None]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import cast
 
 from temporalio.worker import Worker
 
@@ -24,6 +25,7 @@ class WorkerThread:
 
     def __init__(self) -> None:
         self._workers: list[Worker] = []
+        self._polling: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(
@@ -46,10 +48,15 @@ class WorkerThread:
         started.set_result(asyncio.get_running_loop())
         await self._stopping.wait()
         await asyncio.gather(*(worker.shutdown() for worker in self._workers))
+        # what belongs to a worker (its plugins) ends after its shutdown has
+        await asyncio.gather(*self._polling, return_exceptions=True)
 
     async def _poll(self, build: Callable[[], Worker]) -> None:
         worker = build()
         self._workers.append(worker)
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._polling.add(task)
+        task.add_done_callback(self._polling.discard)
         try:
             await worker.run()
         finally:

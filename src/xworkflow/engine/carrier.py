@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from xworkflow.domain.commands import CancelChunk, CancelNode, Emit, StartChunk, StartNode
+from xworkflow.domain.commands import CancelChunk, CancelNode, StartChunk, StartNode
+from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.facts import Fact, RunStarted
 from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.policy import EngineConfig
@@ -20,6 +21,7 @@ from xworkflow.domain.repeats import ChunkEnd
 from xworkflow.domain.state import RunState, dump_state
 from xworkflow.domain.wire import PathStep
 from xworkflow.engine.compile import Compiled
+from xworkflow.engine.composing import Composer, composer
 from xworkflow.engine.driver import Driver, Effect
 
 
@@ -61,6 +63,8 @@ class Carrier(ABC):
     lanes: dict[int, Driver]
     events: int
     """How many events there were: the number of the next one."""
+    composers: dict[int, Composer] | None
+    """Of a reader: what composes the chunks of each lane, kept from one history to the next."""
 
     @abstractmethod
     def begin(self, at: int) -> list[LaneEffect]:
@@ -99,6 +103,17 @@ class Carrier(ABC):
     def path(self, lane: int) -> tuple[PathStep, ...]:
         """The steps into containers at whose end a lane runs; none for a whole run."""
 
+    def composer(self, lane: int, compiled: Compiled, id_base: str) -> Composer | None:
+        """The composer of a lane, made when it starts."""
+        if self.composers is None:
+            return None
+        return self.composers.setdefault(lane, composer(compiled, id_base))
+
+    def chunk_event(self, lane: int, content: Content) -> GraphEngineEvent:
+        """A chunk that was read live, as an event of a lane."""
+        del lane
+        return GraphEngineEvent(self.events - 1, self.now, *content)
+
     def find_asked(self, answer: HumanAnswer) -> tuple[int, int] | None:
         """(lane, node) of the question that an answer is for."""
         for lane, driver in self.lanes.items():
@@ -111,9 +126,18 @@ class Carrier(ABC):
 class SingleRun(Carrier):
     """A whole run, or an error handler's."""
 
-    def __init__(self, compiled: Compiled, state: RunState, *, in_region: bool = False) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        state: RunState,
+        composers: dict[int, Composer] | None = None,
+        *,
+        in_region: bool = False,
+    ) -> None:
         self.compiled = compiled
-        self.driver = Driver(compiled, state, in_region=in_region)
+        self.composers = composers
+        made = self.composer(0, compiled, state.ids.base)
+        self.driver = Driver(compiled, state, made, in_region=in_region)
         self.lanes = {0: self.driver}
         self.events = state.events
 
@@ -122,7 +146,7 @@ class SingleRun(Carrier):
 
     def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
         effects = self.driver.feed(fact)
-        self.events += sum(isinstance(effect, Emit) for effect in effects)
+        self.events = self.driver.state.events
         return settled([(lane, effect) for effect in effects])
 
     def tell(self, fact: Fact) -> list[LaneEffect]:

@@ -34,21 +34,18 @@ from xworkflow.domain.facts import (
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
-from xworkflow.domain.repeats import LOOP_ENDED, ChunkEnd, ItemOutcome
+from xworkflow.domain.repeats import ITEM_INDEX, LOOP_ENDED, ChunkEnd, ItemOutcome
 from xworkflow.domain.results import LlmUsage, PoolWrite
-from xworkflow.domain.selectors import SCOPE
-from xworkflow.domain.state import dump_state, initial_state, load_state
+from xworkflow.domain.state import RunState, dump_state, initial_state, load_state
 from xworkflow.domain.usage import added_usage
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect, settled
 from xworkflow.engine.compile import Compiled
+from xworkflow.engine.composing import Composer
 from xworkflow.engine.driver import Driver, Effect
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode, ContainerNode, Node
-
-INDEX: Final = "__index"
-"""The item's number, in every body's scope."""
 
 _CONVERSATION: Final = "conversation"
 _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
@@ -57,7 +54,7 @@ _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
 class ChunkRun(Carrier):
     """One chunk. ``run.chunk`` is set. Raises KeyError for a container type that is not there."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a sub-graph, each independent
+    def __init__(  # noqa: PLR0913 - the parts of a chunk, each independent
         self,
         compiled: Compiled,
         run: RunInput,
@@ -65,12 +62,14 @@ class ChunkRun(Carrier):
         node: AnyNode,
         config: EngineConfig,
         *,
+        composers: dict[int, Composer] | None = None,
         in_region: bool = False,
     ) -> None:
         assert run.chunk is not None  # noqa: S101 - what makes it one
         self.compiled = compiled
         self.lanes: dict[int, Driver] = {}
         self.events = 0
+        self.composers = composers
         self._task: ChunkTask = run.chunk
         self._run = run
         self._container = container
@@ -183,16 +182,18 @@ class ChunkRun(Carrier):
                 events.repeat_next(self._task.node_id, self._task.title, self._family, index), at
             )
         scope = self._container.scope(self._node, index, item, self._carry)
+        id_base = f"{self._task.execution_id}/{self._task.attempt}/{index}"
         driver = Driver(
             self.compiled,
             initial_state(
                 self.compiled.plan,
-                pool=_over(self._pool, {**scope, SCOPE: {**scope.get(SCOPE, {}), INDEX: index}}),
+                pool=_over(self._pool, scope).set(ITEM_INDEX, index),
                 config=self._config,
-                id_base=f"{self._task.execution_id}/{self._task.attempt}/{index}",
+                id_base=id_base,
                 fake_id_prefix=_fake_prefix(self._run, self._task, index),
                 fixed_timestamp=self._run.options.fixed_timestamp,
             ),
+            self.composer(index, self.compiled, id_base),
             in_region=self._in_region,
         )
         self.lanes[index] = driver
@@ -257,11 +258,11 @@ class ChunkRun(Carrier):
 
     def _item_failed(self, lane: int, error: str) -> Iterator[LaneEffect]:
         repeat = self._task.repeat
+        if self.compiled.plan.dialect == "dify":
+            self._exceptions += 1
         if repeat.folds or repeat.on_failure == "terminate":
             yield from self._finish(error=error)
             return
-        if self.compiled.plan.dialect == "dify":
-            self._exceptions += 1
         self._outcomes[lane] = ItemOutcome(error=error)
 
     def _outliving(self) -> tuple[str, ...]:
@@ -275,6 +276,8 @@ class ChunkRun(Carrier):
         """Those of a body that has ended, and in Dify's dialect the end of a loop around it."""
         for space, before in found.items():
             for name, value in final.namespace(space).items():
+                if (space, name) == LOOP_ENDED:
+                    continue  # a container may be called loop
                 if name not in before or before[name] != value:
                     self._writes[space, name] = value
                     self._pool = self._pool.set((space, name), value)
@@ -323,9 +326,16 @@ class ChunkRun(Carrier):
 
     def _inner_event(self, lane: int, event: GraphEngineEvent) -> LaneEffect:
         data = {**event.data, **self._place(lane)}
+        if event.type in events.UNNUMBERED:
+            return lane, Emit(GraphEngineEvent(self.events - 1, event.at, event.type, data))
         placed = GraphEngineEvent(self.events, event.at, event.type, data)
         self.events += 1
         return lane, Emit(placed)
+
+    def chunk_event(self, lane: int, content: Content) -> GraphEngineEvent:
+        type_, data = content
+        data = {**data, **self._place(lane)}
+        return GraphEngineEvent(self.events - 1, self._now, type_, data)
 
     def _place(self, lane: int | None) -> dict[str, Any]:
         """Where an event belongs: the containers around it, outermost first."""
@@ -368,8 +378,10 @@ class ChunkRun(Carrier):
         by_lane: dict[int, list[StartNode]] = {}
         for lane, start in starts:
             by_lane.setdefault(lane, []).append(start)
+        # the next round, or another item, begins in the region with what these ones leave
+        whole = self._task.repeat.folds or self.compiled.plan.dialect == "dify"
         lanes = {
-            str(lane): dump_state(self.lanes[lane].region_state(asked))
+            str(lane): dump_state(self.lanes[lane].region_state(asked, whole_pool=whole))
             for lane, asked in by_lane.items()
         }
         others = {
@@ -424,9 +436,13 @@ class ChunkRun(Carrier):
         self._paused = state["paused"]
         self._stopping = state["stopping"]
         self.lanes = {
-            int(index): Driver(self.compiled, load_state(lane), in_region=self._in_region)
+            int(index): self._loaded(int(index), load_state(lane))
             for index, lane in state["lanes"].items()
         }
+
+    def _loaded(self, index: int, state: RunState) -> Driver:
+        composer = self.composer(index, self.compiled, state.ids.base)
+        return Driver(self.compiled, state, composer, in_region=self._in_region)
 
 
 def _over(pool: VariablePool, scope: Mapping[str, Namespace]) -> VariablePool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -14,7 +14,8 @@ from xworkflow.domain.placeholders import references
 from xworkflow.domain.plan import Placement, Plan, PlanNode
 from xworkflow.domain.schema import EdgeSpec, ErrorStrategy, NodeSpec, SubGraph, WorkflowSchema
 from xworkflow.domain.selectors import Selector
-from xworkflow.domain.wire import ExecutorInfo, MockNode
+from xworkflow.domain.wire import ExecutorInfo, MockNode, Policy
+from xworkflow.engine.streaming import streaming_nodes
 from xworkflow.errors import DslError
 from xworkflow.nodes.base import AnyNode, AnyNodeType, ContainerNode, Node, WorkNode
 from xworkflow.nodes.foreign import ForeignNode
@@ -42,21 +43,33 @@ class CompileOptions:
     """What a compilation depends on besides the schema.
 
     ``mock_nodes`` by node id, ``executors`` by node type; with ``all_activities`` everything but
-    pure control flow becomes a regular activity, so that all of it shows in the Web UI.
+    pure control flow becomes a regular activity, so that all of it shows in the Web UI. With
+    ``bounded_templates`` a template has limits that only a sandbox process can hold it to.
     """
 
     mock_nodes: Mapping[str, MockNode] = field(default_factory=dict[str, MockNode])
     executors: Mapping[str, ExecutorInfo] = field(default_factory=dict[str, ExecutorInfo])
     all_activities: bool = False
+    bounded_templates: bool = False
+
+    def under(self, policy: Policy) -> CompileOptions:
+        """The options of a run that was admitted under a policy."""
+        return replace(
+            self,
+            all_activities=self.all_activities or policy.all_activities,
+            bounded_templates=self.bounded_templates or policy.limits.template is not None,
+        )
 
     def key(self, schema_hash: str) -> str:
         """The name of this compilation of a schema, equal in every process."""
         if not self.mock_nodes and not self.executors:
-            return f"{schema_hash}{'+activities' if self.all_activities else ''}"
+            activities = "+activities" if self.all_activities else ""
+            return f"{schema_hash}{activities}{'+bounded' if self.bounded_templates else ''}"
         parts = {
             "mocks": {name: mock.model_dump() for name, mock in self.mock_nodes.items()},
             "executors": {name: info.model_dump() for name, info in self.executors.items()},
             "all_activities": self.all_activities,
+            "bounded_templates": self.bounded_templates,
         }
         text = json.dumps(parts, sort_keys=True)
         return f"{schema_hash}+{hashlib.sha256(text.encode()).hexdigest()}"
@@ -175,10 +188,19 @@ class _Compiler:
             outs[index_of[edge.source]].append(number_of[drawn])
         edges = [edges[drawn] for drawn in by_target]
         targets = tuple(index_of[edge.target] for edge in edges)
+        streaming = streaming_nodes((compiled.node, compiled.type) for compiled in nodes)
         return Plan(
             dialect=self.schema.dialect,
             nodes=tuple(
-                self.plan_node(i, compiled, _places(targets, i), outs[i], edges, body=bodies.get(i))
+                self.plan_node(
+                    i,
+                    compiled,
+                    _places(targets, i),
+                    outs[i],
+                    edges,
+                    body=bodies.get(i),
+                    streaming=compiled.node.id in streaming,
+                )
                 for i, compiled in enumerate(nodes)
             ),
             sources=tuple(index_of[e.source] for e in edges),
@@ -198,6 +220,7 @@ class _Compiler:
         edges: list[EdgeSpec],
         *,
         body: Compiled | None,
+        streaming: bool,
     ) -> PlanNode:
         spec, node_type = compiled.spec, compiled.type
         return PlanNode(
@@ -217,6 +240,7 @@ class _Compiler:
             timeout_secs=spec.timeout_secs,
             join=node_type.join(compiled.node),
             silent=node_type.silent,
+            streaming=streaming,
             quick=body is not None and _is_quick(body),
         )
 
@@ -224,7 +248,8 @@ class _Compiler:
         placed = compiled.type.place(compiled.node)
         if self.options.all_activities and isinstance(compiled.type, WorkNode):
             return Placement.ACTIVITY
-        return placed
+        bounded = self.options.bounded_templates and isinstance(compiled.type, WorkNode)
+        return Placement.LOCAL if bounded and placed is Placement.INLINE else placed
 
 
 def _is_container(compiled: CompiledNode) -> bool:

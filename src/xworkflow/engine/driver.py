@@ -28,6 +28,7 @@ from xworkflow.domain.commands import (
     StartTimer,
     TimeOutInput,
 )
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import (
     Fact,
     InputReceived,
@@ -48,6 +49,7 @@ from xworkflow.domain.state import RunState
 from xworkflow.domain.wire import CrossedValue, NodeReport, NodeTask, Policy
 from xworkflow.engine.cache import plans
 from xworkflow.engine.compile import Compiled
+from xworkflow.engine.composing import Composer
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import ContainerNode, InlineNode, WaitNode
 
@@ -71,14 +73,23 @@ _NO_REPEATS: Final = PersistentMap[Progress]()
 class Driver:
     """One run on its way. Not thread-safe; deterministic, so replay-safe.
 
-    ``state`` is always the state after the last fact. ``in_region`` opens no container and asks
-    nobody: the pool of a region lacks what these read, and no chunk and no answer reaches it.
+    ``state`` is always the state after the last fact. A reader gives it a ``composer``, which puts
+    the chunks of streams between the events. ``in_region`` opens no container and asks nobody: the
+    pool of a region lacks what these read, and no chunk and no answer reaches it.
     """
 
-    def __init__(self, compiled: Compiled, state: RunState, *, in_region: bool = False) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        state: RunState,
+        composer: Composer | None = None,
+        *,
+        in_region: bool = False,
+    ) -> None:
         self.compiled = compiled
         self.plan = compiled.plan
         self.state = state
+        self._composer = composer
         self._in_region = in_region
 
     def feed(self, fact: Fact) -> list[Effect]:
@@ -87,6 +98,8 @@ class Driver:
         facts: deque[Fact] = deque((fact,))
         while facts:
             self.state, commands = decide(self.plan, self.state, facts.popleft())
+            if self._composer is not None:
+                commands = self._composed(self._composer, commands)
             for command in commands:
                 fact_of_command = self._done_here(command)
                 if fact_of_command is not None:
@@ -94,6 +107,19 @@ class Driver:
                 elif not self._stops_nothing(command):
                     effects.append(cast("Effect", command))
         return effects
+
+    def _composed(self, composer: Composer, commands: list[Command]) -> list[Command]:
+        """The commands of one decision with the chunks that belong between its events."""
+        given = [c.event for c in commands if isinstance(c, Emit)]
+        composed: list[Command] = []
+        at, seq = self.state.now, self.state.events - len(given) - 1
+        for item in composer.compose(self.state, given):
+            if isinstance(item, GraphEngineEvent):
+                seq = item.seq
+                composed.append(Emit(item))
+            else:
+                composed.append(Emit(GraphEngineEvent(seq, at, *item)))
+        return [*composed, *(c for c in commands if not isinstance(c, Emit))]
 
     def _stops_nothing(self, command: Command) -> bool:
         """Whether it stops a node that never left this driver: its fact is on its way."""
@@ -147,17 +173,19 @@ class Driver:
 
     def apply_policy(self, policy: Policy) -> None:
         """Hold the run to its group's limits and placement; before the run has started."""
-        config = self.state.config.lowered(policy.max_steps, policy.max_execution_time_secs)
+        config = self.state.config.lowered(
+            policy.max_steps, policy.max_execution_time_secs, policy.limits
+        )
         self.state = replace(self.state, config=config)
-        if policy.all_activities and not self.compiled.options.all_activities:
-            options = replace(self.compiled.options, all_activities=True)
+        options = self.compiled.options.under(policy)
+        if options != self.compiled.options:
             self.compiled = plans.get(self.compiled.schema.text, options)
             self.plan = self.compiled.plan
 
     def placement(self, start: StartNode) -> Placement:
         return self.plan.nodes[start.node].placement
 
-    def task(self, start: StartNode, execution_id: str) -> NodeTask:
+    def task(self, start: StartNode, execution_id: str, *, stream: bool = False) -> NodeTask:
         """What crosses to the activity of an attempt: the node, and the values that it reads."""
         compiled = self.compiled.nodes[start.node]
         node = self.plan.nodes[start.node]
@@ -183,13 +211,16 @@ class Driver:
             start_time=self.state.started_at // 1000,
             fixed_timestamp=self.state.now // 1000 if self.state.fixed_time else None,
             fake_id_prefix=self.state.ids.fake_prefix,
+            stream=stream,
+            node_execution_id=start.execution_id,
         )
 
-    def region_state(self, starts: list[StartNode]) -> RunState:
+    def region_state(self, starts: list[StartNode], *, whole_pool: bool = False) -> RunState:
         """The state for a region that starts with these nodes: the pool cut to what it may read."""
+        pool = self.state.pool
         return replace(
             self.state,
-            pool=self.state.pool.project(self._region_reads(starts)),
+            pool=pool if whole_pool else pool.project(self._region_reads(starts)),
             repeats=_NO_REPEATS,  # no chunk ends in a region
         )
 
@@ -216,8 +247,10 @@ class Driver:
     def _run_inline(self, start: StartNode) -> Fact:
         compiled = self.compiled.nodes[start.node]
         assert isinstance(compiled.type, InlineNode)  # noqa: S101 - its placement says so
+        limits = self.state.config.limits
         try:
-            result = compiled.type.run(compiled.node, self.state.pool)
+            result = compiled.type.run(compiled.node, limits.guarded(self.state.pool))
+            limits.check_outputs(compiled.node.id, compiled.node.type, result.outputs)
         except NodeError as error:
             return NodeFailed(start.node, start.attempt, error.failure, self.state.now)
         return NodeSucceeded(start.node, start.attempt, result, self.state.now)

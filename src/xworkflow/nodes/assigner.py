@@ -87,6 +87,12 @@ class Assigner(InlineNode[AssignerData]):
             if selector is not None:
                 yield field, selector
 
+    def rewrites(self, node: Node[AssignerData]) -> Iterator[Selector]:
+        for item in node.data.items or ():
+            yield item.variable_selector
+        if node.data.items is None and node.data.assigned_variable_selector is not None:
+            yield node.data.assigned_variable_selector
+
     def run(self, node: Node[AssignerData], values: Values) -> NodeRunResult:
         data = node.data
         if data.items is not None:

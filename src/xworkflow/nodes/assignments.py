@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
+from xworkflow.domain.loading.json_text import parse_json
 from xworkflow.domain.values import JsonValue, display, is_number, kind_of, normalise
+from xworkflow.errors import DslParseError
 from xworkflow.nodes.numbers import parse_number
 
 WriteMode = Literal["overwrite", "append", "clear"]
@@ -61,8 +62,8 @@ def constant(operation: Operation, old: JsonValue, raw: JsonValue) -> JsonValue:
         return raw
     if isinstance(old, (dict, list)):
         try:
-            return json.loads(raw)
-        except ValueError:
+            return parse_json(raw)
+        except DslParseError:
             raise AssignmentError("the constant is no valid JSON") from None
     return _as_number(raw) if is_number(old) else raw
 

@@ -7,7 +7,17 @@ from typing import Literal
 from xworkflow.domain.values import JsonValue
 from xworkflow.ports import Ports
 
-EventType = Literal["CredentialAccess", "SsrfBlocked"]
+EventType = Literal[
+    "CredentialAccess",
+    "DslValidationFailed",
+    "MemoryAccess",
+    "OutputSizeExceeded",
+    "QuotaExceeded",
+    "SandboxViolation",
+    "SsrfBlocked",
+    "TemplateRenderingAnomaly",
+    "ToolInvocation",
+]
 Severity = Literal["Info", "Warning", "Critical"]
 
 

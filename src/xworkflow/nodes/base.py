@@ -123,6 +123,16 @@ class NodeType(Generic[D]):
         del node
         return False
 
+    def quotes(self, node: Node[D]) -> Iterable[Selector]:
+        """What it prints, in order, into a text that then comes in pieces if they do (answer)."""
+        del node
+        return ()
+
+    def rewrites(self, node: Node[D]) -> Iterable[Selector]:
+        """Variables outside of its own namespace that it may change (assigner)."""
+        del node
+        return ()
+
     def handles(self, node: Node[D]) -> tuple[str, ...] | None:
         """The handles that a branch node may return, the one for all other cases last; or None."""
         del node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, cast
@@ -13,7 +13,8 @@ from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.plan import Placement
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector, SelectorField
-from xworkflow.domain.values import JsonValue, kind_of
+from xworkflow.domain.streams import chunks_of, chunks_selector, pieces_at
+from xworkflow.domain.values import JsonValue, display, kind_of
 from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.nodes.base import Node, NodeData, Values, WorkNode
 from xworkflow.nodes.bindings import Binding, binding_selectors, bound
@@ -22,6 +23,9 @@ from xworkflow.nodes.registry import node_type
 from xworkflow.ports import CodeResult, Language, Ports
 
 DEFAULT_TIMEOUT_SECS = 30.0
+STREAM_OUTPUT = "output"
+"""The output of a script that listens to pieces."""
+_CALLBACK = "on_chunk"
 
 LANGUAGES: Mapping[str, Language] = MappingProxyType(
     {
@@ -55,6 +59,10 @@ class Code(WorkNode[CodeData]):
 
     With ``output_variable`` the whole value goes to that one output. Dify's dialect wants an object
     with the declared outputs.
+
+    A native script in JavaScript may ask for the pieces of a text that came in pieces:
+    ``inputs.text.on_chunk(fn)``, ``.on_end(fn)``, ``.on_error(fn)``. What the callbacks give last
+    is one more output, ``output``. Without ``on_chunk`` it gets the whole text.
     """
 
     type: ClassVar[str] = "code"
@@ -65,6 +73,11 @@ class Code(WorkNode[CodeData]):
         yield from binding_selectors(node.data.variables, "variables")
         for name, selector in node.data.inputs.items():
             yield f"inputs.{name}", selector
+
+    def hidden_reads(self, node: Node[CodeData]) -> Iterator[Selector]:
+        if _may_listen(node):
+            for selector in _sources(node.data).values():
+                yield chunks_selector(selector)
 
     def check(self, node: Node[CodeData]) -> Iterator[Diagnostic]:
         language = node.data.language
@@ -89,20 +102,60 @@ class Code(WorkNode[CodeData]):
         data = node.data
         inputs = bound(data.variables, values)
         inputs |= {name: values.get(selector) for name, selector in data.inputs.items()}
-        result = await _run(data, inputs, ports)
+        result = await _run(data, inputs, _streams(node, values), ports)
+        outputs = _outputs(node, result.value)
+        if result.chunks is not None:
+            outputs |= _streamed(result.chunks)
         return NodeRunResult(
             inputs=inputs,
-            outputs=_outputs(node, result.value),
+            outputs=outputs,
             metadata={"stdout": result.stdout} if result.stdout else {},
         )
 
 
-async def _run(data: CodeData, inputs: Mapping[str, JsonValue], ports: Ports) -> CodeResult:
+def _sources(data: CodeData) -> dict[str, Selector]:
+    """Where each input comes from, in the order in which streams are played."""
+    return {b.variable: b.value_selector for b in data.variables} | data.inputs
+
+
+def _may_listen(node: Node[CodeData]) -> bool:
+    """Whether the script may ask for pieces; Dify's never do."""
+    data = node.data
+    is_native_js = node.dialect == "native" and LANGUAGES.get(data.language) == "javascript"
+    return is_native_js and _CALLBACK in data.code
+
+
+def _streams(node: Node[CodeData], values: Values) -> dict[str, tuple[str, ...]]:
+    """The inputs that came in pieces; none for a script that does not ask for any."""
+    if not _may_listen(node):
+        return {}
+    found = {name: pieces_at(values.get, source) for name, source in _sources(node.data).items()}
+    return {name: pieces for name, pieces in found.items() if pieces is not None}
+
+
+def _streamed(chunks: tuple[JsonValue, ...]) -> dict[str, JsonValue]:
+    """The stream that the callbacks made: its value is the last thing that they gave."""
+    outputs: dict[str, JsonValue] = {STREAM_OUTPUT: chunks[-1] if chunks else None}
+    pieces = [display(chunk) for chunk in chunks]
+    if "".join(pieces) == outputs[STREAM_OUTPUT]:
+        outputs |= chunks_of(STREAM_OUTPUT, pieces)
+    return outputs
+
+
+async def _run(
+    data: CodeData,
+    inputs: Mapping[str, JsonValue],
+    streams: Mapping[str, Sequence[str]],
+    ports: Ports,
+) -> CodeResult:
     """Run the script in a VM of its language, lent for this one use. Raises SandboxError."""
     limits = replace(ports.sandbox_limits, timeout_secs=data.timeout or DEFAULT_TIMEOUT_SECS)
     match LANGUAGES.get(data.language):
         case "javascript":
             lent = ports.sandbox.js_vm()
+            if streams:
+                async with lent as js:
+                    return await js.execute(data.code, inputs, limits, streams=streams)
         case "python":
             lent = ports.sandbox.python_vm()
         case "wasm":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
+from xworkflow.domain.loading.json_text import parse_json
 from xworkflow.domain.values import JsonValue, is_number, to_file
+from xworkflow.errors import DslParseError
 from xworkflow.nodes.numbers import parse_number
 
 
@@ -57,8 +58,8 @@ def _checkbox(value: JsonValue) -> JsonValue:
 def _object(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
+            value = parse_json(value)
+        except DslParseError:
             raise FormValueError("a JSON object") from None
     if not isinstance(value, dict):
         raise FormValueError("a JSON object")

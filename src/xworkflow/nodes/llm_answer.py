@@ -29,6 +29,56 @@ def separated(text: str) -> tuple[str, str]:
     return "".join(rest).strip() if thoughts else text, "\n".join(thoughts)
 
 
+class Visible:
+    """``separated`` while the text comes: each piece without thoughts.
+
+    It holds back what may be the begin of a thought, and white space that the end of the text
+    would lose.
+    """
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._thinking = False
+        self._thought = False
+        self._spaces = ""
+        self._shown = False
+
+    def of(self, piece: str) -> str:
+        """What can be shown of the text once this piece has come."""
+        self._rest += piece
+        found: list[str] = []
+        while True:
+            mark = _CLOSE if self._thinking else _OPEN
+            before, closed, after = self._rest.partition(mark)
+            if not closed:
+                break
+            if not self._thinking:
+                found.append(before)
+            self._thinking = not self._thinking
+            self._thought = True
+            self._rest = after
+        held = _overlap(self._rest, mark)
+        if not self._thinking:
+            found.append(self._rest[: len(self._rest) - held])
+        self._rest = self._rest[len(self._rest) - held :]
+        return self._trimmed("".join(found))
+
+    def _trimmed(self, text: str) -> str:
+        text = self._spaces + text
+        self._spaces = text[len(text.rstrip()) :]
+        text = text.rstrip()
+        if not self._shown and self._thought:
+            text = text.lstrip()
+        self._shown = self._shown or bool(text)
+        return text
+
+
+def _overlap(text: str, mark: str) -> int:
+    """How much of a text's end is the begin of a mark."""
+    lengths = range(min(len(text), len(mark) - 1), 0, -1)
+    return next((length for length in lengths if text.endswith(mark[:length])), 0)
+
+
 def structured(text: str) -> JsonValue:
     """The object that an answer spells, with or without a Markdown fence. Raises NodeError."""
     bare = text.strip()

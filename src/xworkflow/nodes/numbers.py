@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from xworkflow.domain.values import normalise
 
 
 def parse_number(text: str) -> int | float | None:
-    """The number that a text spells: whole where it is whole; None for all else (nan too)."""
+    """The number that a text spells: whole where it is whole, beyond 64 bits a float.
+
+    None for all else: nan, infinities, and what no float can hold.
+    """
     if "_" in text:  # Python's own spelling, nobody else's
         return None
     for number in (int, float):
         try:
-            parsed = number(text)
+            return normalise(number(text))
         except ValueError:
             continue
-        return parsed if math.isfinite(parsed) else None
+        except TypeError:
+            return None
     return None

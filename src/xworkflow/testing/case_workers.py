@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from xworkflow.domain.quota import SecurityPolicy
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.llm_openai import DEFAULT_BASE_URL, OpenAiConfig, OpenAiProvider
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
@@ -26,18 +27,23 @@ class CaseWorkers:
 
     @asynccontextmanager
     async def queue_for(
-        self, openai: OpenAiTable | None, server: str | None
+        self,
+        openai: OpenAiTable | None,
+        server: str | None,
+        policy: SecurityPolicy | None = None,
     ) -> AsyncGenerator[str]:
         """The queue to start a case on; ``server`` is the URL of its mock server.
 
-        A case with a provider gets a worker of its own, whose group shares all but the provider.
+        A case with a provider or a policy gets a worker of its own, whose group shares all else.
         """
-        if openai is None:
+        if openai is None and policy is None:
             yield self.queue
             return
-        registry = LlmProviderRegistry()
-        registry.register(OpenAiProvider(_config(openai, server)))
-        group = self.group.replaced(llm_provider_registry=registry)
+        group = self.group.replaced(security_policy=policy)
+        if openai is not None:
+            registry = LlmProviderRegistry()
+            registry.register(OpenAiProvider(_config(openai, server)))
+            group = group.replaced(llm_provider_registry=registry)
         queue = f"{self.queue}-{uuid.uuid4()}"
         async with build_worker(self.client, group, queue=queue):
             yield queue

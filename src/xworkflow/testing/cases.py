@@ -7,26 +7,31 @@ file                content
 ``in.toml``         user inputs
 ``state.toml``      the surroundings: ``Surroundings``
 ``out.toml``        what must come out: ``Expectation``
+``debug.toml``      what a debugger's user does meanwhile: ``DebugScript``
 ==================  ===========================================================================
 
-The format is that of spec/graph.md 10, and ``mock_nodes`` our own addition. Unknown keys are
-ignored.
+The format is that of spec/graph.md 10; ``mock_nodes``, ``security_level`` and ``security`` are our
+own additions. Unknown keys are ignored.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from xworkflow.domain.network_policy import NetworkPolicy
 from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.quota import DslLimits, SecurityLevel, SecurityPolicy
+from xworkflow.domain.security_limits import NodeLimits, TemplateSafetyConfig
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import InputError
+from xworkflow.testing.debug_script import DebugScript
 from xworkflow.testing.mock_server import MockResponse
 
 WORKFLOW_FILES = ("workflow.toml", "workflow.yml", "workflow.yaml", "workflow.json")
@@ -86,8 +91,20 @@ class ProvidersTable(_Table):
     openai: OpenAiTable | None = None
 
 
+class SecurityTable(_Table):
+    """Parts of a policy in place of those of its level."""
+
+    network: NetworkPolicy | None = None
+    template: TemplateSafetyConfig | None = None
+    dsl_validation: DslLimits | None = None
+    node_limits: dict[str, NodeLimits] | None = None
+
+
 class Surroundings(_Table):
     """``state.toml``."""
+
+    security_level: SecurityLevel | None = None
+    security: SecurityTable = SecurityTable()
 
     config: EngineConfig | None = None
     system_variables: dict[str, JsonValue] = Field(default_factory=dict)
@@ -110,8 +127,20 @@ class Case:
     inputs: dict[str, JsonValue]
     state: Surroundings
     expectation: Expectation
+    debug: DebugScript | None = None
     needs: str | None = None
     """What the case needs and this version does not have; such a case is skipped."""
+
+
+def policy_of(state: Surroundings) -> SecurityPolicy | None:
+    """The security policy of a case's group; none without a level."""
+    if state.security_level is None:
+        return None
+    policy = SecurityPolicy.of_level(state.security_level)
+    given = {name: getattr(state.security, name) for name in state.security.model_fields_set}
+    if given.get("node_limits") is not None:
+        given["node_limits"] = {**policy.node_limits, **given["node_limits"]}
+    return replace(policy, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +165,12 @@ def read_case(folder: Path) -> Case:
     if workflow is None:
         raise InputError((f"{folder}: there is no {' or '.join(WORKFLOW_FILES)}",))
     state = _read(Surroundings, folder / "state.toml")
-    needs = None
-    if (folder / "debug.toml").exists():
-        needs = "the debugger"
-    elif state.plugin_system is not None:
-        needs = "plugins"
+    needs = None if state.plugin_system is None else "plugins"
+    script = folder / "debug.toml"
+    debug = _read(DebugScript, script) if script.exists() else None
     expectation = _read(Expectation, folder / "out.toml")
-    return Case(folder.name, workflow, _toml(folder / "in.toml"), state, expectation, needs)
+    inputs = _toml(folder / "in.toml")
+    return Case(folder.name, workflow, inputs, state, expectation, debug, needs)
 
 
 def _read(model: type[Model], path: Path) -> Model:

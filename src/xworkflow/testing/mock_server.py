@@ -21,6 +21,9 @@ class MockResponse:
     ``path`` is exact and includes the query string; ``match_body`` is searched as a regular
     expression; ``expect`` is how often the entry serves before the next one that matches. The
     answer waits for ``delay_secs`` first, or until the server is closed.
+
+    With ``event_delay_secs`` the body goes out event by event (a blank line ends one), so long
+    apart; after ``cut_after_events`` of them the connection breaks.
     """
 
     method: str
@@ -32,6 +35,8 @@ class MockResponse:
     match_body: str | None = None
     expect: int | None = None
     delay_secs: float = 0.0
+    event_delay_secs: float | None = None
+    cut_after_events: int | None = None
 
     def __post_init__(self) -> None:
         if self.match_body is not None:
@@ -44,6 +49,11 @@ class MockResponse:
     def from_table(cls, table: Mapping[str, Any]) -> MockResponse:
         """Read a table of ``state.toml``; unknown keys are ignored."""
         return cls(**{name: table[name] for name in cls.__slots__ if name in table})
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The body, cut after each blank line."""
+        return tuple(re.findall(r"(?s).+?(?:\n\n|\Z)", self.response_body))
 
     def matches(self, request: ReceivedRequest) -> bool:
         return (
@@ -150,11 +160,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.response_status)
         for name, value in answer.response_headers.items():
             self.send_header(name, value)
+        if answer.event_delay_secs is not None:
+            self._stream(answer, answer.event_delay_secs)
+            return
         if answer.response_status != 204:  # noqa: PLR2004 - no body, so no length
             self.send_header("content-length", str(len(payload)))
         self.end_headers()
         if self.command != "HEAD" and answer.response_status != 204:  # noqa: PLR2004
             self.wfile.write(payload)
+
+    def _stream(self, answer: MockResponse, delay_secs: float) -> None:
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for number, event in enumerate(answer.events):
+            if number == answer.cut_after_events:
+                self.close_connection = True
+                return
+            self.server.mock.wait(delay_secs)
+            payload = event.encode()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve
 

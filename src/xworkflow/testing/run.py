@@ -14,14 +14,23 @@ from typing import TYPE_CHECKING, Final
 from temporalio.client import Client
 
 from xworkflow.client.runner import WorkflowRunner
-from xworkflow.client.status import Completed, ExecutionStatus, Failed, FailedWithRecovery
+from xworkflow.client.status import (
+    Completed,
+    ExecutionStatus,
+    Failed,
+    FailedWithRecovery,
+    Paused,
+    Stopped,
+    WaitingForInput,
+)
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.loading import format_of, load
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import DslParseError, EngineError, InputError, ValidationFailed
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
-from xworkflow.testing.cases import Case, Surroundings, Verdict, read_case
+from xworkflow.testing.cases import Case, Surroundings, Verdict, policy_of, read_case
 from xworkflow.testing.comparison import differences
+from xworkflow.testing.debug_script import play
 from xworkflow.testing.mock_server import MockServer
 
 if TYPE_CHECKING:  # a worker loads slowly, and only running cases needs one
@@ -30,7 +39,7 @@ if TYPE_CHECKING:  # a worker loads slowly, and only running cases needs one
 SIDE_BY_SIDE: Final = 4
 """So many cases run at once: most wait for the server half of the time."""
 
-_UNSUPPORTED: Final = frozenset({"E050", "E051"})
+_UNSUPPORTED: Final = frozenset({"E050"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +96,11 @@ async def run_case(case: Case, workers: CaseWorkers) -> Verdict:
     if case.needs is not None:
         return Verdict(case.name, "skipped", (f"needs {case.needs}",))
     mocks = case.state.mock_server
+    problems: list[str] = []
     with MockServer(mocks) if mocks else nullcontext() as server:
         try:
-            outcome = _outcome_of(await _run(case, workers, server))
+            status, problems = await _run(case, workers, server)
+            outcome = _outcome_of(status)
         except ValidationFailed as error:
             unsupported = [d.message for d in error.report.errors if d.code in _UNSUPPORTED]
             if unsupported:
@@ -101,13 +112,16 @@ async def run_case(case: Case, workers: CaseWorkers) -> Verdict:
             return Verdict(case.name, "failed", (f"{case.workflow}: {error}",))
         except EngineError as error:
             return Verdict(case.name, "failed", (str(error),))
-    found = differences(case.expectation, outcome.status, outcome.outputs, outcome.error)
+    found = problems + differences(case.expectation, outcome.status, outcome.outputs, outcome.error)
     if found:
         return Verdict(case.name, "failed", (*found, *outcome.detail))
     return Verdict(case.name, "passed")
 
 
-async def _run(case: Case, workers: CaseWorkers, server: MockServer | None) -> ExecutionStatus:
+async def _run(
+    case: Case, workers: CaseWorkers, server: MockServer | None
+) -> tuple[ExecutionStatus, list[str]]:
+    """How the run ended, and what was not as the debugger's user expected."""
     state = case.state
     schema = load(case.workflow.read_bytes(), format_of(case.workflow.name), name=case.name)
     address: dict[str, JsonValue] = {} if server is None else {"base_url": server.url}
@@ -122,13 +136,37 @@ async def _run(case: Case, workers: CaseWorkers, server: MockServer | None) -> E
     )
     if state.config is not None:
         builder.config(state.config)
+    if case.debug is not None:
+        builder.debug(case.debug.config)
     url = None if server is None else server.url
-    async with workers.queue_for(state.llm_providers.openai, url) as queue:
-        return await (await builder.client(workers.client, task_queue=queue).run()).wait()
+    policy = policy_of(state)
+    async with workers.queue_for(state.llm_providers.openai, url, policy) as queue:
+        handle = await builder.client(workers.client, task_queue=queue).run()
+        problems = [] if case.debug is None else await play(case.debug, handle)
+        if not problems:
+            problems = _stuck(await handle.wait_or_paused())
+        if problems:
+            await handle.cancel()  # it may stand where nobody lets it go on
+        return await handle.wait(), problems
+
+
+def _stuck(status: ExecutionStatus) -> list[str]:
+    """What a run waits for that no case has: another step of the debugger, or a person."""
+    match status:
+        case Paused():
+            return ["the run stands at a pause that no step is for"]
+        case WaitingForInput(waiting) if all(asked.timeout_at is None for asked in waiting):
+            nodes = ", ".join(sorted({asked.node_id for asked in waiting}))
+            return [f"the run waits for a person, at {nodes}: mock the node"]
+        case _:
+            return []
 
 
 def _context(state: Surroundings) -> WorkflowContext:
     context = WorkflowContext.default()
+    policy = policy_of(state)
+    if policy is not None:
+        context.update_runtime_group(lambda group: group.replaced(security_policy=policy))
     if state.fake_time is not None:
         context = context.with_time_provider(FakeTimeProvider(state.fake_time.fixed_timestamp))
     if state.fake_id is not None:
@@ -142,7 +180,7 @@ def _outcome_of(status: ExecutionStatus) -> _Outcome:
             return _Outcome("completed", outputs)
         case FailedWithRecovery(error, outputs):
             return _Outcome("failed_with_recovery", outputs, error)
-        case Failed(message):
+        case Failed(message) | Stopped(message):  # an aborted run has failed (spec/graph.md 6.4)
             return _Outcome("failed", error=message)
         case _:
             return _Outcome(type(status).__name__.lower())

@@ -133,6 +133,13 @@ def test_other_types_keep_their_data(node_type: str) -> None:
     assert data_of(node_type, **data) == data | body
 
 
+def test_a_loop_keeps_the_variables_that_have_names_without_what_was_never_set() -> None:
+    drawn = {"id": "1", "label": "n", "var_type": "number", "value": "1"}
+    unnamed = {"id": "2", "label": "", "var_type": "string", "value_type": "constant", "value": ""}
+    found = data_of("loop", loop_variables=[{**drawn, "value_type": None}, unnamed, "strange"])
+    assert found["loop_variables"] == [drawn, "strange"]
+
+
 def test_what_the_editor_needs_is_dropped() -> None:
     drawing = {"selected": True, "width": 1, "height": 2, "isInLoop": False, "zIndex": 3}
     assert data_of("llm", **drawing) == {}

@@ -76,7 +76,7 @@ SCHEMA = st.builds(
     error_handler=st.none()
     | st.builds(
         ErrorHandler,
-        sub_graph=st.builds(SubGraph, nodes=NODES, edges=EDGES),
+        sub_graph=st.builds(SubGraph, nodes=NODES, edges=EDGES, start=st.none() | TEXT),
         mode=st.sampled_from(["recover", "notify"]),
     ),
     mcp_servers=OBJECT,
@@ -88,12 +88,22 @@ SCHEMA = st.builds(
 def test_dump_and_load_of_a_schema_is_identity(schema: WorkflowSchema) -> None:
     again = WorkflowSchema.model_validate_json(schema.text)
     assert again == schema
-    assert again.hash == schema.hash
+    assert (again.text, again.hash) == (schema.text, schema.hash)
 
 
 def test_the_lines_of_a_file_are_no_part_of_the_version() -> None:
     moved = [NodeSpec(id="a", type="start", line=line) for line in (None, 1, 40)]
     assert len({WorkflowSchema(nodes=(node,)).hash for node in moved}) == 1
+
+
+@given(SCHEMA, TEXT)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+def test_a_changed_copy_has_a_text_and_a_hash_of_its_own(schema: WorkflowSchema, name: str) -> None:
+    assert (schema.text, schema.hash) == (schema.model_copy().text, schema.model_copy().hash)
+    changed = schema.model_copy(update={"name": name})
+    fresh = WorkflowSchema.model_validate_json(changed.text)
+    assert fresh.name == name
+    assert (changed.hash == schema.hash) == (name == schema.name)
 
 
 @given(

@@ -285,6 +285,16 @@ def test_break_conditions_may_read_the_body_and_the_loop() -> None:
     assert found(loop, dialect="dify") == ()
 
 
+def test_in_dify_an_answer_in_a_body_is_answer_enough() -> None:
+    answer = node("t", "answer", answer="{{#it.item#}}")
+    drawn = dify_iteration(dify_body(answer), output_selector=["it", "item"])
+    schema = graph(START, drawn, edges=[edge("start", "it")], dialect="dify")
+    assert codes(validate(schema)) == []
+    silent = dify_iteration(dify_body(template("it", "item")))
+    schema = graph(START, silent, edges=[edge("start", "it")], dialect="dify")
+    assert codes(validate(schema)) == ["E006"]
+
+
 def test_leftovers_in_a_dify_body_are_only_warnings() -> None:
     inside = body(MARK, template(), node("q", "no-such"), edges=[edge("mark", "t")], start="mark")
     assert [(d.code, d.node_id) for d in found(dify_iteration(inside), dialect="dify")] == [

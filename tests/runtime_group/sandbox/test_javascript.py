@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -163,7 +164,7 @@ async def test_sizes_of_code_input_and_output_are_limited_to_the_byte(run_js: Ru
         ("input", 14, "memory_limit"),
         ("output", 14, "memory_limit"),
     ):
-        tight = SandboxLimits(**{f"max_{field}_bytes": size - 1})
+        tight = SandboxLimits(**dict[str, Any]({f"max_{field}_bytes": size - 1}))
         with pytest.raises(SandboxError) as caught:
             await run_js(code, inputs, tight)
         name = field.capitalize()

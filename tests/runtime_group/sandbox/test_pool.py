@@ -14,7 +14,12 @@ import pytest
 
 from xworkflow.errors import MisuseError, SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits, SandboxPool
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool, LanguageStats, SandboxStats
+from xworkflow.runtime_group.sandbox import (
+    DefaultSandboxPool,
+    LanguageStats,
+    ProcessBudget,
+    SandboxStats,
+)
 
 Run = Callable[..., Awaitable[CodeResult]]
 
@@ -67,7 +72,12 @@ async def test_a_process_is_reused(pool: DefaultSandboxPool) -> None:
         await second.execute(ONE, {}, LIMITS)
     assert first.process_id == second.process_id != os.getpid()
     await until(lambda: pool.stats().javascript.idle == 1)
-    assert pool.stats().javascript == LanguageStats(idle=1, created=1, reused=1)
+    stats = pool.stats().javascript
+    counts = (stats.idle, stats.created, stats.reused, stats.evicted, stats.killed)
+    assert counts == (1, 1, 1, 0, 0)
+    assert stats.waited_secs > 0
+    assert stats.ran_secs > 0
+    assert pool.stats().python == LanguageStats()
 
 
 async def test_two_borrowers_never_share_a_process(pool: DefaultSandboxPool) -> None:
@@ -304,7 +314,127 @@ async def test_a_vm_is_useless_after_it_was_given_back(pool: DefaultSandboxPool)
         await vm.execute(ONE, {}, LIMITS)
 
 
-async def test_webassembly_says_that_it_is_not_there_yet(pool: DefaultSandboxPool) -> None:
-    with pytest.raises(SandboxError, match="WebAssembly is not available yet"):
-        async with pool.wasm_vm():
-            pass
+async def test_a_warmed_pool_lends_without_starting_anything(pool: DefaultSandboxPool) -> None:
+    await pool.warm(javascript=9, python=1)
+    stats = pool.stats()
+    assert (stats.javascript.created, stats.javascript.idle) == (2, 2)  # two are all it may have
+    assert (stats.python.idle, stats.wasm.idle) == (1, 0)
+    async with pool.js_vm() as one, pool.js_vm() as two:
+        assert one.process_id != two.process_id
+    assert pool.stats().javascript.created == 2
+
+
+async def borrow(pool: DefaultSandboxPool, times: int) -> int:
+    """Run a script again and again; returns how often it ran."""
+    for _ in range(times):
+        async with pool.js_vm() as vm:
+            await vm.execute(ONE, {}, LIMITS)
+    return times
+
+
+async def test_an_idle_process_makes_room_for_another_pool() -> None:
+    budget = ProcessBudget(1)
+    first, second = DefaultSandboxPool(budget=budget), DefaultSandboxPool(budget=budget)
+    await borrow(first, 1)
+    await borrow(second, 1)
+    await borrow(first, 1)
+    assert budget.held == 1
+    assert first.stats().javascript.evicted == 1
+    await asyncio.gather(first.aclose(), second.aclose())
+    assert budget.held == 0
+
+
+async def test_a_pool_makes_room_for_its_own_other_languages() -> None:
+    budget = ProcessBudget(1)
+    pool = DefaultSandboxPool(budget=budget)
+    await borrow(pool, 1)
+    async with pool.python_vm() as vm:
+        await vm.execute("def main():\n    pass", {}, LIMITS)
+    await pool.aclose()
+
+
+async def test_a_pool_that_came_late_gets_its_share_of_the_processes() -> None:
+    budget = ProcessBudget(4)
+    greedy, late = DefaultSandboxPool(budget=budget), DefaultSandboxPool(budget=budget)
+    held = [await greedy.acquire_js_vm() for _ in range(4)]
+    asking = [asyncio.create_task(late.acquire_js_vm()) for _ in range(4)]
+    more = [asyncio.create_task(greedy.acquire_js_vm()) for _ in range(4)]
+    await asyncio.sleep(0)
+    for vm in held:
+        await greedy.release_js_vm(vm)
+    await until(lambda: late.stats().javascript.created == 2)
+    await until(lambda: sum(task.done() for task in more) == 2)
+    assert sum(task.done() for task in asking) == 2
+    assert budget.held == 4
+    for task in [*asking, *more]:
+        task.cancel()
+    await asyncio.gather(*asking, *more, return_exceptions=True)
+    await asyncio.gather(greedy.aclose(), late.aclose())
+    assert budget.held == 0
+
+
+async def test_more_busy_pools_than_processes_take_turns() -> None:
+    budget = ProcessBudget(1)
+    pools = [DefaultSandboxPool(budget=budget) for _ in range(3)]
+    assert await asyncio.gather(*(borrow(pool, 2) for pool in pools)) == [2, 2, 2]
+    assert [pool.stats().javascript.created for pool in pools] == [2, 2, 2]
+    await asyncio.gather(*(pool.aclose() for pool in pools))
+
+
+def test_what_a_closed_event_loop_left_makes_room() -> None:
+    budget = ProcessBudget(1)
+    forgotten, other = DefaultSandboxPool(budget=budget), DefaultSandboxPool(budget=budget)
+    asyncio.run(borrow(forgotten, 1))
+
+    async def use_and_close() -> None:
+        await borrow(other, 1)
+        await other.aclose()
+
+    asyncio.run(use_and_close())
+    assert budget.held == 0
+    asyncio.run(borrow(forgotten, 1))
+    asyncio.run(forgotten.aclose())
+
+
+async def test_closing_a_pool_ends_its_waiting_for_a_place() -> None:
+    budget = ProcessBudget(1)
+    first, second = DefaultSandboxPool(budget=budget), DefaultSandboxPool(budget=budget)
+    held = await first.acquire_js_vm()
+    waiting = asyncio.create_task(second.acquire_js_vm())
+    await asyncio.sleep(0)
+    await second.aclose()
+    with pytest.raises(MisuseError, match="closed"):
+        await waiting
+    await first.release_js_vm(held)
+    await borrow(first, 1)
+    await first.aclose()
+    assert budget.held == 0
+
+
+@LINUX
+async def test_an_interpreter_that_spins_dies_with_the_worker_too() -> None:
+    worker = """
+import asyncio
+from xworkflow.ports import SandboxLimits
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool
+
+async def main():
+    limits = SandboxLimits(timeout_secs=600)
+    pool = DefaultSandboxPool()
+    async with pool.python_vm() as vm:
+        await vm.execute("def main():\\n    return 1", {}, limits)
+        print(vm.process_id, flush=True)
+        await vm.execute("def main():\\n    while True: pass", {}, limits)
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", worker, stdout=subprocess.PIPE
+    )
+    assert process.stdout
+    await process.stdout.readline()
+    await until(lambda: len(descendants(process.pid)) == 2)
+    family = descendants(process.pid)
+    process.kill()
+    await process.wait()
+    await until(lambda: not any(map(is_running, family)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -176,9 +177,9 @@ async def test_sizes_of_code_input_and_output_are_limited_to_the_byte(run_python
         ("input", 14, "memory_limit"),
         ("output", 14, "memory_limit"),
     ):
-        exact = SandboxLimits(**{f"max_{field}_bytes": size})
+        exact = SandboxLimits(**dict[str, Any]({f"max_{field}_bytes": size}))
         assert (await run_python(code, inputs, exact)).value == "éééééé"
-        tight = SandboxLimits(**{f"max_{field}_bytes": size - 1})
+        tight = SandboxLimits(**dict[str, Any]({f"max_{field}_bytes": size - 1}))
         with pytest.raises(SandboxError) as caught:
             await run_python(code, inputs, tight)
         name = field.capitalize()
@@ -199,3 +200,64 @@ async def test_nothing_passes_from_one_use_to_the_next(run_python: Run) -> None:
     for name in ("leak", "other", "json", "_inputs"):
         code += f"    try:\n        found.append(str({name}))\n    except NameError: pass\n"
     assert (await run_python(f"{code}    return [x for x in found if x != '{{}}']")).value == []
+
+
+async def test_modules_that_the_interpreter_lacks_are_lent(run_python: Run) -> None:
+    code = """import uuid, statistics, string, html, textwrap, hmac
+from urllib.parse import quote, urlencode, parse_qs
+import urllib.parse
+def main():
+    parts = urllib.parse.urlparse('https://user@example.com:8443/a/b?x=1&y=2#top')
+    return {
+        'uuid': len(str(uuid.uuid4())), 'other': str(uuid.uuid4()) != str(uuid.uuid4()),
+        'five': uuid.uuid5(uuid.NAMESPACE_DNS, 'example.com'),
+        'quoted': quote('ä b/c', safe=''), 'form': urlencode({'a': 1, 'b': 'x y'}),
+        'query': parse_qs(parts.query), 'host': [parts.scheme, parts.hostname, parts.port],
+        'mean': statistics.mean([1, 2, 6]), 'spread': round(statistics.stdev([1, 2, 6]), 3),
+        'letters': string.ascii_lowercase[:3], 'html': html.unescape(html.escape('<a & b>')),
+        'wrapped': textwrap.wrap('one two three', width=7),
+        'signature': hmac.new(b'key', b'message', 'sha256').hexdigest()[:8],
+    }"""
+    assert (await run_python(code)).value == {
+        "uuid": 36,
+        "other": True,
+        "five": "cfbff0d1-9375-5685-968c-48ce8b15ae17",
+        "quoted": "%C3%A4%20b%2Fc",
+        "form": "a=1&b=x+y",
+        "query": {"x": ["1"], "y": ["2"]},
+        "host": ["https", "example.com", 8443],
+        "mean": 3,
+        "spread": 2.646,
+        "letters": "abc",
+        "html": "<a & b>",
+        "wrapped": ["one two", "three"],
+        "signature": "6e9ef29b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ("statistics.mean([])", "StatisticsError|mean requires"),
+        ("textwrap.fill('x', width=0)", "ValueError"),
+        ("hmac.new(b'k', b'm', 'md99')", "TypeError"),
+        ("uuid.uuid4().hex", "AttributeError"),
+        ("html.escape(None)", "AttributeError|TypeError"),
+        ("urllib.parse.os", "AttributeError|ImportError"),
+        ("statistics.sys.modules", "AttributeError"),
+        ("string.Formatter().format('{0.__class__}', 1)", "AttributeError"),
+        ("html.escape.__globals__", "AttributeError"),
+        ("urllib.request.urlopen('http://127.0.0.1')", "AttributeError"),
+    ],
+)
+async def test_lent_modules_lend_nothing_else(run_python: Run, call: str, text: str) -> None:
+    modules = "import uuid, statistics, string, html, textwrap, hmac, urllib.parse"
+    code = f"{modules}\ndef main():\n    return str({call})"
+    with pytest.raises(SandboxError, match=text) as caught:
+        await run_python(code)
+    assert caught.value.code == "sandbox_execution_error"
+
+
+async def test_a_lent_function_may_be_called_as_often_as_time_allows(run_python: Run) -> None:
+    code = "import html\ndef main():\n    return len([html.escape('<') for _ in range(5000)])"
+    assert (await run_python(code)).value == 5000

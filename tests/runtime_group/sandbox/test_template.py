@@ -39,10 +39,28 @@ async def test_output_is_limited(pool: DefaultSandboxPool) -> None:
             await vm.render("{{ 'x' * 11 }}", {}, "native", SandboxLimits(max_output_bytes=10))
 
 
-async def test_a_template_that_explodes_fails_alone(pool: DefaultSandboxPool) -> None:
+async def test_pythons_ways_of_a_template_work_in_a_process_too(pool: DefaultSandboxPool) -> None:
+    template = (
+        "{% set l = [] %}{% for i in x %}{% set _ = l.append('%02d' % i) %}{% endfor %}"
+        "{{ l|join(' ')|truncate(8) }} {{ x }}"
+    )
+    async with pool.template_vm() as vm:
+        text = await vm.render(template, {"x": list(range(9))}, "dify", PATIENT)
+    assert text == "00... [0, 1, 2, 3, 4, 5, 6, 7, 8]"
+
+
+GROWING = "{% set l = [0] %}{% for i in range(60) %}{% set _ = l.extend(l) %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "dialect"), [(DOUBLING + "{{ z|string|length }}", "native"), (GROWING, "dify")]
+)
+async def test_a_template_that_explodes_fails_alone(
+    pool: DefaultSandboxPool, template: str, dialect: Dialect
+) -> None:
     async with pool.template_vm() as vm:
         with pytest.raises(NodeError):
-            await vm.render(DOUBLING + "{{ z|string|length }}", {}, "native", SandboxLimits(0.5))
+            await vm.render(template, {}, dialect, SandboxLimits(0.5))
     async with pool.template_vm() as vm:
         assert await vm.render("{{ 1 }}", {}, "native", PATIENT) == "1"
 

@@ -1,5 +1,4 @@
 // The clock, always UTC; formats are strftime's. What is no directive is printed as it stands.
-const now = Date.now;
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = [
   "January", "February", "March", "April", "May", "June",

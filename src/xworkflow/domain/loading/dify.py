@@ -29,7 +29,8 @@ from xworkflow.domain.schema import (
     NodeSpec,
     WorkflowSchema,
 )
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.secret_references import SECRET_TYPE
+from xworkflow.domain.values import JsonValue, display
 
 LATEST_VERSION: Final = (0, 6, 0)
 OLDEST_VERSION: Final = "0.1.0"
@@ -143,6 +144,9 @@ def _variables(
 
 def _environment(raw: Object, findings: Findings) -> EnvironmentVariable:
     name, declared = string_at(raw, "name"), optional_string(raw, "value_type") or "string"
+    if declared == SECRET_TYPE:
+        secret = display(raw.get("value")) or None
+        return EnvironmentVariable(name=name, value_type=declared, secret=secret)
     value = _value(raw, name, declared, findings)
     return EnvironmentVariable(name=name, value=value, value_type=declared)
 

@@ -113,9 +113,9 @@ def _parent(node: Object, data: Object) -> str | None:
 
 
 def _core(data: Object) -> Object:
-    """What the node's type reads; null is how exports write what was never set."""
+    """What the node's type reads."""
     unread = _LIFTED | _DRAWING
-    return {k: v for k, v in data.items() if k not in unread and v is not None}
+    return {k: v for k, v in _set(data).items() if k not in unread}
 
 
 def _unchanged(data: Object) -> Object:
@@ -233,9 +233,23 @@ def _iteration(data: Object) -> Object:
 
 
 def _loop(data: Object) -> Object:
+    """A variable without a name is a line that was never filled in; nothing can read it."""
     if data.get("logical_operator") == "":
         del data["logical_operator"]
+    drawn = _each(data.get("loop_variables"), _set)
+    if isinstance(drawn, list):
+        lines = cast("list[Any]", drawn)
+        data["loop_variables"] = [line for line in lines if not _is_unnamed(line)]
     return data
+
+
+def _is_unnamed(line: JsonValue) -> bool:
+    return isinstance(line, dict) and cast("Object", line).get("label") == ""
+
+
+def _set(drawn: Object) -> Object:
+    """What was set; null is how exports write the rest."""
+    return {key: value for key, value in drawn.items() if value is not None}
 
 
 def _each(items: JsonValue, convert: Conversion) -> JsonValue:

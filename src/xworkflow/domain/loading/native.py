@@ -29,6 +29,7 @@ from xworkflow.domain.schema import (
     SubGraph,
     WorkflowSchema,
 )
+from xworkflow.domain.secret_references import SECRET_TYPE
 from xworkflow.domain.values import JsonValue
 
 SUPPORTED_VERSION: Final = "0.1.0"
@@ -107,7 +108,12 @@ def _node(index: int, raw: JsonValue, findings: Findings) -> NodeSpec:
 
 
 def _environment(raw: Object) -> EnvironmentVariable:
-    return EnvironmentVariable(name=string_at(raw, "name"), value=string_at(raw, "value"))
+    name = string_at(raw, "name")
+    # our addition: the native form knows no types here
+    if optional_string(raw, "value_type") == SECRET_TYPE:
+        secret = optional_string(raw, "value") or None
+        return EnvironmentVariable(name=name, value_type=SECRET_TYPE, secret=secret)
+    return EnvironmentVariable(name=name, value=string_at(raw, "value"))
 
 
 def _conversation(raw: Object) -> ConversationVariable:

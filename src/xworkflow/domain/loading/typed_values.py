@@ -25,12 +25,20 @@ def typed(value: JsonValue, declared: str) -> JsonValue:
     if declared in _NUMBERS:
         return _expected(value, declared, is_number)
     if declared == "boolean":
-        return _expected(value.lower(), declared, lambda found: isinstance(found, bool))
+        return _boolean(value)
     if declared == "object":
         return _expected(value, declared, lambda found: isinstance(found, dict))
     if declared.startswith("array"):
         return _expected(value, declared, lambda found: isinstance(found, list))
     return value
+
+
+def _boolean(text: str) -> bool:
+    """``true`` or ``false`` in any case: some exports hold Python's spelling."""
+    found = {"true": True, "false": False}.get(text.strip().lower())
+    if found is None:
+        raise _no(text, "boolean")
+    return found
 
 
 def _expected(text: str, declared: str, fits: Callable[[JsonValue], bool]) -> JsonValue:
@@ -39,5 +47,9 @@ def _expected(text: str, declared: str, fits: Callable[[JsonValue], bool]) -> Js
     except DslParseError:
         value = None
     if not fits(value):
-        raise TypedValueError(f"'{text[:40]}' is no {declared}")
+        raise _no(text, declared)
     return value
+
+
+def _no(text: str, declared: str) -> TypedValueError:
+    return TypedValueError(f"'{text[:40]}' is no {declared}")

@@ -62,8 +62,16 @@ def _check_ends(subject: Subject) -> Iterator[Diagnostic]:
         yield finding("E004", "the workflow has no start node")
     if types["start"] > 1:
         yield finding("E005", f"the workflow has {types['start']} start nodes")
-    if not any(types[output] for output in OUTPUT_TYPES):
+    if not any(types[output] for output in OUTPUT_TYPES) and not _answers_inside(subject):
         yield finding("E006", "the workflow has neither an end nor an answer node")
+
+
+def _answers_inside(subject: Subject) -> bool:
+    """Whether a body answers: Dify's chat shows what is said in one as any other answer."""
+    return subject.dialect == "dify" and any(
+        any(node.type == "answer" for node in body.nodes) or _answers_inside(body)
+        for body in subject.bodies()
+    )
 
 
 def _check_nodes(subject: Subject) -> Iterator[Diagnostic]:

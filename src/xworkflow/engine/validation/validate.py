@@ -10,6 +10,8 @@ from xworkflow.domain.diagnostics import Diagnostic, Report
 from xworkflow.domain.quota import DslLimits
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.engine.validation.limits import check_limits
+from xworkflow.engine.validation.secrets import check_secrets
+from xworkflow.engine.validation.selector_rules import check_selectors
 from xworkflow.engine.validation.semantics import check_semantics
 from xworkflow.engine.validation.structure import check_body, check_shared_names, check_structure
 from xworkflow.engine.validation.subject import Subject
@@ -48,6 +50,9 @@ def validate(
 def _findings(top: Subject, limits: DslLimits | None) -> Iterator[Diagnostic]:
     if limits is not None:
         yield from _lined(check_limits(top, limits), top)
+        if limits.selector_validation is not None:
+            yield from _lined(check_selectors(top, limits.selector_validation), top)
+    yield from _lined(check_secrets(top), top)
     cycles = limits is None or limits.enable_cycle_detection
     subjects = tuple(_all(top))
     for subject in subjects:

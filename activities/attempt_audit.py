@@ -1,0 +1,125 @@
+"""What an attempt tells the group's audit log: who, what, when, run, node, outcome.
+
+Nodes log what only they know (``nodes/audit.py``); what can be seen from outside is logged here, so
+that no node can forget it. Nothing that is logged holds a secret.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from xworkflow.domain.results import NodeRunResult
+from xworkflow.domain.security_limits import OutputTooLargeError
+from xworkflow.domain.values import JsonValue
+from xworkflow.domain.wire import NodeTask
+from xworkflow.errors import NodeError, SandboxError
+from xworkflow.nodes.audit import EventType, Severity
+from xworkflow.ports import AuditLogger
+from xworkflow.runtime_group.credentials import DEFAULT_GROUP
+from xworkflow.runtime_group.egress import EgressRefused
+from xworkflow.runtime_group.group import RuntimeGroup
+from xworkflow.runtime_group.masking import Masker
+
+_ANOMALIES: Final = ("output too large", "fuel", "loop", "recursion", "timeout")
+_TOOLS: Final = frozenset({"tool", "agent"})
+_MEMORY: Final = "memory-"
+
+
+class AttemptAudit:
+    """A ``ports.AuditLogger`` for one attempt, over the group's. Without one it does nothing."""
+
+    def __init__(self, group: RuntimeGroup, task: NodeTask, masker: Masker) -> None:
+        self._logger: AuditLogger | None = group.audit
+        self._group_id = group.group_id or DEFAULT_GROUP
+        self._task = task
+        self._masker = masker
+        self._logged: set[str] = set()
+
+    @property
+    def port(self) -> AuditLogger | None:
+        return None if self._logger is None else self
+
+    def log_event(self, event: Mapping[str, Any]) -> None:
+        """An event of the node's own: made whole, and masked."""
+        known = {"timestamp", "group_id", "node_id", "event_type", "severity"}
+        details = {name: value for name, value in event.items() if name not in known}
+        self._log(event["event_type"], event["severity"], details, event.get("timestamp"))
+
+    def credential(self, provider: str, *, success: bool) -> None:
+        severity: Severity = "Info" if success else "Warning"
+        self._log("CredentialAccess", severity, {"provider": provider, "success": success})
+
+    def succeeded(self, result: NodeRunResult) -> None:
+        del result
+        task = self._task
+        if task.node_type in _TOOLS:
+            name = task.data.get("tool_name") or task.title or task.node_id
+            self._log("ToolInvocation", "Info", {"tool_name": name, "success": True})
+        self._memory(success=True)
+
+    def failed(self, error: NodeError) -> None:
+        """What a failure tells: something was refused, or passed its bounds."""
+        text = error.failure.text
+        if isinstance(error, EgressRefused):
+            if "SsrfBlocked" not in self._logged:
+                details = {"host": error.host, "rule": error.rule, "reason": error.reason}
+                self._log("SsrfBlocked", "Warning", details)
+        elif isinstance(error, OutputTooLargeError):
+            self._log("OutputSizeExceeded", "Warning", dict(error.failure.metadata))
+        elif error.failure.code == "resource_limit_exceeded":
+            self._log("QuotaExceeded", "Warning", {**error.failure.metadata, "reason": text})
+        elif self._task.node_type == "template-transform":
+            self._template(error, text)
+        elif isinstance(error, SandboxError):
+            self._log(
+                "SandboxViolation",
+                "Warning",
+                {"sandbox_type": self._task.data.get("language") or "", "violation": error.code},
+            )
+        if self._task.node_type in _TOOLS:
+            self._log("ToolInvocation", "Info", {"success": False, "code": error.failure.code})
+        self._memory(success=False)
+
+    def _template(self, error: NodeError, text: str) -> None:
+        bounded = isinstance(error, SandboxError) or any(a in text.lower() for a in _ANOMALIES)
+        if bounded and "template too large" not in text.lower():
+            length = len(str(self._task.data.get("template") or ""))
+            details = {"template_length": length, "code": error.failure.code}
+            self._log("TemplateRenderingAnomaly", "Warning", details)
+
+    def _memory(self, *, success: bool) -> None:
+        kind = self._task.node_type
+        if kind.startswith(_MEMORY):
+            operation = kind.removeprefix(_MEMORY)
+            namespace = self._task.data.get("namespace")
+            details = {"namespace": namespace, "operation": operation, "success": success}
+            self._log("MemoryAccess", "Info", details)
+
+    def _log(
+        self,
+        event_type: EventType,
+        severity: Severity,
+        details: Mapping[str, JsonValue],
+        timestamp: float | None = None,
+    ) -> None:
+        if self._logger is None:
+            return
+        self._logged.add(event_type)
+        task = self._task
+        self._logger.log_event(
+            {
+                "timestamp": time.time() if timestamp is None else timestamp,
+                "group_id": self._group_id,
+                "workflow_id": task.execution_id,
+                "app": task.app_name,
+                "node_id": task.node_id,
+                "node_type": task.node_type,
+                "attempt": task.attempt,
+                "event_type": event_type,
+                "severity": severity,
+                "outcome": "allowed" if severity == "Info" else "refused",
+                "details": self._masker.json(dict(details)),
+            }
+        )
