@@ -36,11 +36,12 @@ def node(  # noqa: PLR0913 - the parts of a node, each with its default
 ) -> NodeSpec:
     """A node; its data get the type and the title as a loaded file has them."""
     shown = id_.title() if title is None else title
+    limits = {} if timeout_secs is None else {"timeout_secs": timeout_secs}
     return NodeSpec(
         id=id_,
         type=type_,
         title=shown,
-        data={"type": type_, "title": shown, **data},
+        data={"type": type_, "title": shown, **limits, **data},
         retry_config=retry,
         error_strategy=strategy,
         timeout_secs=timeout_secs,
