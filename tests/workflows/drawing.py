@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from xworkflow.domain.loading.policies import OWN_TIMEOUT
 from xworkflow.domain.schema import (
     EdgeSpec,
     ErrorHandler,
@@ -34,8 +35,13 @@ def node(  # noqa: PLR0913 - the parts of a node, each with its default
     timeout_secs: float | None = None,
     **data: Any,
 ) -> NodeSpec:
-    """A node; its data get the type and the title as a loaded file has them."""
+    """A node; its data get the type and the title as a loaded file has them.
+
+    ``timeout_secs`` is the type's own where it has one, and a limit of its attempts elsewhere.
+    """
     shown = id_.title() if title is None else title
+    if type_ in OWN_TIMEOUT and timeout_secs is not None:
+        data, timeout_secs = {**data, "timeout_secs": timeout_secs}, None
     return NodeSpec(
         id=id_,
         type=type_,
