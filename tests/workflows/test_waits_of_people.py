@@ -1,0 +1,229 @@
+"""The timers of forms, gathers and bodies with Temporal's own semantics, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.bench import Bench, history, kind, read
+from tests.workflows.drawing import (
+    approval,
+    begin,
+    body,
+    chain,
+    code,
+    end,
+    finish,
+    form,
+    gather,
+    graph,
+    http,
+    iteration,
+    loop,
+    node,
+    retries,
+    start,
+    text,
+)
+from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.status import Completed, ExecutionStatus, Failed
+from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.schema import NodeSpec, WorkflowSchema
+from xworkflow.testing.mock_server import MockResponse, MockServer
+
+pytestmark = [pytest.mark.temporal, pytest.mark.asyncio(loop_scope="session")]
+
+DAY = 86_400
+NO_LIMIT = EngineConfig(max_execution_time_secs=None)
+
+
+@pytest.fixture
+def web() -> Iterator[MockServer]:
+    responses = (
+        MockResponse("GET", "/ok", response_body="fine"),
+        MockResponse("GET", "/again", response_status=503),
+        MockResponse("GET", "/again", response_body="at last"),
+        MockResponse("GET", "/slow", delay_secs=60),
+    )
+    with MockServer(responses) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def patient(time_skipping_env: WorkflowEnvironment, task_queue: str) -> AsyncIterator[Bench]:
+    bench = Bench(time_skipping_env.client, task_queue)
+    async with bench.worker():
+        yield bench
+    await bench.group.aclose()
+
+
+async def ended(bench: Bench, schema: WorkflowSchema, **inputs: Any) -> ExecutionStatus:
+    return await (await run(bench, schema, **inputs)).wait()
+
+
+async def run(bench: Bench, schema: WorkflowSchema, **inputs: Any) -> WorkflowHandle:
+    return await bench.start(schema, inputs)
+
+
+def asks(asking: NodeSpec, *, approve: bool = False) -> WorkflowSchema:
+    if not approve:
+        return chain("asks", start(), asking, end(name="ask.name", said="ask.__decision"))
+    return graph(
+        "approves",
+        [start(), asking, text("yes", "yes"), text("no", "no"),
+         end(yes="yes.output", no="no.output", said="ask.__decision")],
+        "start > ask", "ask:approve > yes", "ask:reject > no", "yes > end", "no > end",
+    )  # fmt: skip
+
+
+async def test_nobody_answers_for_days_and_the_run_fails(patient: Bench) -> None:
+    began = time.monotonic()
+    status = await ended(patient, asks(form("ask", "name", timeout_secs=7 * DAY)))
+    assert status == Failed("Node error: Timeout: node execution exceeded time limit")
+    assert time.monotonic() - began < 30
+
+
+async def test_nobody_answers_and_the_defaults_are_taken(patient: Bench) -> None:
+    asking = form("ask", "name", timeout_secs=7 * DAY, timeout_action="default_value",
+                  timeout_default_values={"name": "nobody"})  # fmt: skip
+    handle = await run(patient, asks(asking))
+    assert await handle.wait() == Completed({"name": "nobody", "said": None})
+    kinds = [e.type for e in await read(handle)]
+    first = kinds.index("human_input_requested")
+    assert kinds[first : first + 5] == [
+        "human_input_requested", "workflow_paused", "human_input_timeout",
+        "human_input_received", "workflow_resumed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "way"), [("auto_approve", "yes"), ("auto_reject", "no")])
+async def test_nobody_decides_and_it_is_decided(patient: Bench, action: str, way: str) -> None:
+    asking = approval("ask", timeout_secs=DAY, timeout_action=action)
+    status = await ended(patient, asks(asking, approve=True))
+    said = action.removeprefix("auto_")
+    assert status == Completed({"yes": None, "no": None, "said": said, way: way})
+
+
+async def test_an_answer_in_time_makes_the_timer_nobodys(patient: Bench) -> None:
+    asking = form("ask", "name", timeout_secs=7 * DAY)
+    schema = chain("in time", start(), asking, form("next", "x", timeout_secs=30 * DAY,
+                   timeout_action="default_value", timeout_default_values={"x": 1}),
+                   end(name="ask.name", x="next.x"))  # fmt: skip
+    handle = await run(patient, schema)
+    while not await handle.waiting():
+        await asyncio.sleep(0.02)
+    await handle.answer("ask", form_data={"name": "Ada"})
+    assert await handle.wait() == Completed({"name": "Ada", "x": 1})
+    assert not any(
+        e.type == "human_input_timeout" and e.data["node_id"] == "ask" for e in await read(handle)
+    )
+
+
+@pytest.mark.parametrize("strategy", ["proceed_with_available", "fail"])
+async def test_a_gather_waits_no_longer_than_it_may(
+    patient: Bench, web: MockServer, strategy: str
+) -> None:
+    schema = graph(
+        "gathers",
+        [start(), http("ok", f"{web.url}/ok"), form("ask", "name"),
+         gather("g", {"type": "all"}, "ok.body", "ask.name", timeout_secs=2 * DAY,
+                timeout_strategy=strategy),
+         end(results="g.results")],
+        "start > ok", "start > ask", "ok > g", "ask > g", "g > end",
+    )  # fmt: skip
+    handle = await run(patient, schema)
+    status = await handle.wait()
+    if strategy == "fail":
+        text_ = f"Node execution error: node=g, error=Gather node 'g' timed out after {2 * DAY}s"
+        assert status == Failed(text_, "NodeExecutionError", "g")
+    else:
+        assert status == Completed({"results": ["fine"]})
+    (wait,) = await timers(handle, patient)
+    assert round(wait / timedelta(days=1)) == 2
+
+
+async def test_a_gather_that_lacks_too_many_never_runs(patient: Bench, web: MockServer) -> None:
+    schema = graph(
+        "lacks",
+        [start(), http("ok", f"{web.url}/ok"), form("ask", "name"),
+         gather("g", {"type": "n_of_m", "n": 2}, "ok.body", timeout_secs=DAY),
+         end(results="g.results"), node("other", "end", outputs=[])],
+        "start > ok", "start > ask", "ok > g", "ask > g", "g > end", "ok > other",
+    )  # fmt: skip
+    assert await ended(patient, schema) == Completed({})
+
+
+async def timers(handle: WorkflowHandle, bench: Bench) -> list[timedelta]:
+    events = await history(handle, bench.client)
+    began = {e.event_id: e.event_time.ToDatetime() for e in events}
+    fired = {
+        e.timer_fired_event_attributes.started_event_id: e.event_time.ToDatetime()
+        for e in events
+        if kind(e) == "timer_fired"
+    }
+    return [fired[number] - began[number] for number in sorted(fired)]
+
+
+async def test_attempts_in_a_body_wait_for_hours(patient: Bench, web: MockServer) -> None:
+    again = http("h", f"{web.url}/again", fail_on_error_status=True, retry=retries(1, 3_600_000,
+                 max_retry_interval=10**8))  # fmt: skip
+    inner = body(begin("s"), again, finish("e", out="h.body"))
+    schema = chain("hours", start("list"), iteration("it", "start.list", inner), end(out="it.out"))
+    handle = await run(patient, schema, list=[1])
+    assert await handle.wait() == Completed({"out": [{"out": "at last"}]})
+    child = WorkflowHandle(patient.client, f"{handle.execution_id}/it:0")
+    (wait,) = await timers(child, patient)
+    assert round(wait / timedelta(hours=1)) == 1
+
+
+async def test_a_loop_whose_rounds_wait_for_days_does_not_use_up_the_runs_time(
+    patient: Bench, web: MockServer
+) -> None:
+    """Three rounds of a day each, and another branch that waits a week; the limit is a minute."""
+    asking = form("ask", "name", timeout_secs=DAY, timeout_action="default_value",
+                  timeout_default_values={"name": "nobody"})  # fmt: skip
+    inner = body(begin("s"), asking, code("c", "loop.n"), finish("e", n="c.n"))
+    week = form("week", "name", timeout_secs=7 * DAY, timeout_action="default_value",
+                timeout_default_values={"name": "late"})  # fmt: skip
+    schema = graph(
+        "days", [start(), loop("lo", 3, inner), http("h", f"{web.url}/ok"), week,
+                 http("last", f"{web.url}/ok"), end(out="lo.out", h="last.body")],
+        "start > lo", "lo > h", "start > week", "week > last", "h > end", "last > end",
+    )  # fmt: skip
+    handle = await patient.start(schema, config=EngineConfig(max_execution_time_secs=60))
+    assert await handle.wait() == Completed({"out": {"n": 3}, "h": "fine"})
+
+
+async def test_the_time_limit_of_a_container_counts_its_waits(patient: Bench) -> None:
+    inner = body(begin("s"), form("ask", "name"), finish("e"))
+    limited = iteration("it", "start.list", inner).model_copy(update={"timeout_secs": 3 * DAY})
+    status = await ended(patient, chain("limited", start("list"), limited, end()), list=[1])
+    assert isinstance(status, Failed)
+    assert status.message.endswith(f"error=Node execution timed out after {3 * DAY}s")
+
+
+async def test_waits_go_on_in_the_next_history(patient: Bench, web: MockServer) -> None:
+    """A form, a gather and a container's limit over a run that continues as new meanwhile."""
+    asking = form("ask", "name", timeout_secs=5 * DAY, timeout_action="default_value",
+                  timeout_default_values={"name": "nobody"})  # fmt: skip
+    calls = [http(f"h{i}", f"{web.url}/ok") for i in range(6)]
+    schema = graph(
+        "continued",
+        [start(), asking, *calls,
+         gather("g", {"type": "all"}, "ask.name", "h0.body", timeout_secs=2 * DAY), end(r="g.results")],
+        "start > ask", "start > h0", *(f"h{i} > h{i + 1}" for i in range(5)), "h0 > g", "ask > g",
+        "g > end", "h5 > end",
+    )  # fmt: skip
+    handle = await patient.start(schema, continue_as_new_after_events=20)
+    assert await handle.wait() == Completed({"r": ["fine"]})
+    first = await patient.client.get_workflow_handle(
+        handle.execution_id, run_id=handle.first_run_id
+    ).fetch_history()
+    assert kind(list(first.events)[-1]) == "workflow_execution_continued_as_new"
