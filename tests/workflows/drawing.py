@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from xworkflow.domain.loading.policies import OWN_TIMEOUT
 from xworkflow.domain.schema import (
     EdgeSpec,
     ErrorHandler,
@@ -34,14 +35,18 @@ def node(  # noqa: PLR0913 - the parts of a node, each with its default
     timeout_secs: float | None = None,
     **data: Any,
 ) -> NodeSpec:
-    """A node; its data get the type and the title as a loaded file has them."""
+    """A node; its data get the type and the title as a loaded file has them.
+
+    ``timeout_secs`` is the type's own where it has one, and a limit of its attempts elsewhere.
+    """
     shown = id_.title() if title is None else title
-    limits = {} if timeout_secs is None else {"timeout_secs": timeout_secs}
+    if type_ in OWN_TIMEOUT and timeout_secs is not None:
+        data, timeout_secs = {**data, "timeout_secs": timeout_secs}, None
     return NodeSpec(
         id=id_,
         type=type_,
         title=shown,
-        data={"type": type_, "title": shown, **limits, **data},
+        data={"type": type_, "title": shown, **data},
         retry_config=retry,
         error_strategy=strategy,
         timeout_secs=timeout_secs,
