@@ -52,7 +52,10 @@ class NodeActivities:
 
     @activity.defn(name=LOCAL_REGION)
     async def local_region(self, task: RegionTask) -> RegionReport:
-        """Carry a local region; with ``admit``, ask the group for the run first."""
+        """Carry a local region; with ``admit``, ask the group for the run first. An empty one only
+        lets its workflow take a breath."""
+        if not (task.starts or task.admit):
+            return RegionReport()
         compiled = plans.find(task.plan_key)
         if compiled is None:
             return without_plan(task)

@@ -269,7 +269,9 @@ class Shell:
         self._after_batch()
 
     def _after_batch(self) -> None:
-        if self._result is None and self._local and not (self._region_runs or self._slot.away):
+        breathes = self.carrier.breathes and not self.carrier.draining
+        due = self._result is None and (self._local or breathes)
+        if due and not (self._region_runs or self._slot.away):
             starts, self._local = tuple(self._local), []
             self._start_region(starts, admit=False)
         self._mind_slot()
@@ -496,7 +498,7 @@ class Shell:
             fact = fact_of(finished.node, finished.attempt, finished.report)
             self._perform(self._feed(finished.lane, fact))
         self._send_on(report)
-        return []
+        return self.carrier.go_on()
 
     def _admit(self, report: RegionReport) -> None:
         admission, driver = report.admission, self.driver

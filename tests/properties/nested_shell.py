@@ -123,6 +123,8 @@ class NestedShell:
                 found += [(workflow, item) for item in workflow.timers]
             else:
                 found.append((workflow, "begin"))
+            if workflow.carrier.breathes and not workflow.carrier.draining:
+                found.append((workflow, "breath"))
         return found
 
     def tell_all(self, fact: Fact) -> None:
@@ -148,6 +150,9 @@ class NestedShell:
         workflow, what = self.order.choice(choices)
         if what == "begin":
             self.begin(workflow)
+            return
+        if what == "breath":
+            self.take(workflow, lambda c: c.go_on())
             return
         lane, item = what
         if isinstance(item, StartNode):

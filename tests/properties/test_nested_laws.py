@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from tests.properties.nested_shell import NestedShell, Workflow
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import AbortRequested, PauseLifted, PauseRequested, SafeStopRequested
 from xworkflow.domain.policy import EngineConfig
+from xworkflow.engine import chunk_run
 
 SEEDS = st.integers(0, 10**6)
 """A seed of a graph, and one of an order: hypothesis' own chance is too slow for so many draws."""
@@ -69,6 +71,20 @@ def test_runs_that_continue_as_new_at_any_moments_give_what_the_oracle_gives(
     shell = NestedShell(nest, chance(order), drains=0.3)
     shell.finish()
     check_against_oracle(shell, nest)
+
+
+@LAWS
+@given(seed=SEEDS, order=SEEDS, drains=st.sampled_from([0.0, 0.3]))
+def test_chunks_that_take_a_breath_after_each_item_give_what_the_oracle_gives(
+    seed: int, order: int, drains: float
+) -> None:
+    nest = drawn(seed)
+    with patch.object(chunk_run, "NODES_AT_ONCE", 1):
+        shell = NestedShell(nest, chance(order), drains=drains)
+        shell.finish()
+    check_against_oracle(shell, nest)
+    for workflow in shell.workflows.values():
+        check_numbers(workflow)
 
 
 @LAWS

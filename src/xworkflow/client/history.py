@@ -318,6 +318,7 @@ class HistoryFeed:
             self._note(self._begin_admitted(self._started_at))
         for done in report.finished:
             self._note(self._feed(done.lane, fact_of(done.node, done.attempt, done.report)))
+        self._note(self._carrier().go_on())
 
     def _begin_admitted(self, at: int) -> list[LaneEffect]:
         """A run has its place: it begins, unless it has begun and only asked again."""

@@ -63,6 +63,9 @@ class Carrier(ABC):
     lanes: dict[int, Driver]
     events: int
     """How many events there were: the number of the next one."""
+    breathes: bool = False
+    """Whether it has more to do, but not on the same activation: ``go_on`` after the next region,
+    which may be an empty one."""
     composers: dict[int, Composer] | None
     """Of a reader: what composes the chunks of each lane, kept from one history to the next."""
 
@@ -77,6 +80,10 @@ class Carrier(ABC):
     @abstractmethod
     def tell(self, fact: Fact) -> list[LaneEffect]:
         """Take a fact in that concerns all: a stop, a pause, a drain, its end."""
+
+    def go_on(self) -> list[LaneEffect]:
+        """After a region: go on with what was put off, if there is anything."""
+        return []
 
     @abstractmethod
     def dump(self) -> dict[str, Any]:

@@ -47,6 +47,10 @@ from xworkflow.engine.driver import Driver, Effect
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode, ContainerNode, Node
 
+NODES_AT_ONCE: Final = 2_000
+"""What the items that begin on one fact may run of inline nodes, together: a workflow task that
+computes for two seconds is taken for one that hangs. Then the chunk takes a breath."""
+
 _CONVERSATION: Final = "conversation"
 _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
 
@@ -96,16 +100,20 @@ class ChunkRun(Carrier):
         self._paused = False
         self._stopping = False
         self._over = False
+        self._begun = 0
+        """How many items began on the present fact."""
+        self.breathes = False
         if run.state is not None:
             self._restore(run.state)
 
     # ---- facts
 
     def begin(self, at: int) -> list[LaneEffect]:
-        self._now = self._clock(at)
+        self._now, self._begun = self._clock(at), 0
         return settled(list(self._start_more()))
 
     def feed(self, lane: int, fact: Fact) -> list[LaneEffect]:
+        self._begun = 0
         driver = self.lanes.get(lane)
         if driver is None or self._over:
             return []
@@ -113,6 +121,7 @@ class ChunkRun(Carrier):
 
     def tell(self, fact: Fact) -> list[LaneEffect]:
         effects: list[LaneEffect] = []
+        self._begun = 0
         self._note(fact)
         for lane, driver in list(self.lanes.items()):
             if not self._over:
@@ -128,6 +137,7 @@ class ChunkRun(Carrier):
                 self._draining, self._drained = True, set()
             case Resumed(at=at):
                 self._draining, self._now = False, max(self._now, self._clock(at))
+                self.breathes = False
             case PauseRequested():
                 self._paused = True
             case PauseLifted():
@@ -137,16 +147,26 @@ class ChunkRun(Carrier):
             case _:
                 pass
 
+    def go_on(self) -> list[LaneEffect]:
+        if not self.breathes or self._over:
+            return []
+        self.breathes, self._begun = False, 0
+        return settled(list(self._start_more()))
+
     # ---- items
 
     def _start_more(self) -> Iterator[LaneEffect]:
         """Fill the window; end the chunk, or this history of it, when nothing is left."""
         repeat = self._task.repeat
-        while not (self._over or self._draining or self._paused or self._stopping):
+        held = self._draining or self._paused or self._stopping
+        while not (self._over or held or self.breathes):
             if repeat.folds:
                 if self.lanes or not (yield from self._goes_on()):
                     break
             elif self._next >= len(repeat.items or ()) or len(self.lanes) >= self._task.window:
+                break
+            if self._begun and self._begun * len(self.compiled.plan.nodes) > NODES_AT_ONCE:
+                self.breathes = True
                 break
             yield from self._start_item()
         if self._over:
@@ -176,6 +196,7 @@ class ChunkRun(Carrier):
         items = self._task.repeat.items
         item = items[self._next] if items is not None else None
         self._next += 1
+        self._begun += 1
         if self._family == "iteration" or index > 0:
             at = self._now
             yield self._event(
@@ -410,6 +431,7 @@ class ChunkRun(Carrier):
             "events": self.events,
             "draining": self._draining,
             "drained": sorted(self._drained),
+            "breathes": self.breathes,
             "paused": self._paused,
             "stopping": self._stopping,
         }
@@ -433,6 +455,7 @@ class ChunkRun(Carrier):
         self.events = state["events"]
         self._draining = state["draining"]
         self._drained = set(state["drained"])
+        self.breathes = state.get("breathes", False)
         self._paused = state["paused"]
         self._stopping = state["stopping"]
         self.lanes = {
