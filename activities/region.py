@@ -68,14 +68,15 @@ class Region:
         while True:
             self._start_waiting()
             left = self._began + GIVE_UP_SECS - time.monotonic()
-            if not self._running or left <= 0:
+            if not self._running or left <= 0 or self._is_full:
                 return
             done, _ = await asyncio.wait(
                 self._running, timeout=left, return_when=asyncio.FIRST_COMPLETED
             )
             # in the order of their start, not of a set
             for task in [t for t in self._running if t in done]:
-                self._end(*self._running.pop(task), task.result())
+                if not self._is_full:  # the others run again, in the next region
+                    self._end(*self._running.pop(task), task.result())
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < WIDTH and self._in_slice():
@@ -86,7 +87,13 @@ class Region:
             self._running[asyncio.create_task(attempt(self._group, task))] = (lane, start)
 
     def _in_slice(self) -> bool:
-        return time.monotonic() - self._began < SLICE_SECS and self._bytes < SLICE_BYTES
+        return time.monotonic() - self._began < SLICE_SECS and not self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        """What a workflow task says, all its regions' reports and its own result, must fit one
+        message of 4 MB."""
+        return self._bytes >= SLICE_BYTES
 
     def _end(self, lane: int, start: StartNode, report: NodeReport) -> None:
         finished = RegionNode(node=start.node, attempt=start.attempt, report=report, lane=lane)
@@ -106,10 +113,15 @@ class Region:
         return self._carrier.compiled.plan.nodes[start.node].placement is Placement.LOCAL
 
     async def _give_up(self) -> tuple[int | tuple[int, int], ...]:
-        """Cancel what still runs, and wait until it has let go of its VM."""
+        """Cancel what still runs, and wait until it has let go of its VM.
+
+        What a full region did not come to is as new: it goes into the next one.
+        """
         single = self._task.run is None
         given_up: list[int | tuple[int, int]] = [
-            start.node if single else (lane, start.node) for lane, start in self._running.values()
+            start.node if single else (lane, start.node)
+            for lane, start in self._running.values()
+            if not self._is_full
         ]
         for task in self._running:
             task.cancel()

@@ -147,6 +147,21 @@ async def test_after_its_share_of_bytes_a_region_starts_nothing_more(
     assert _names(driver, report) == work.begun == ["a"]
 
 
+async def test_what_ends_beside_a_large_result_goes_into_the_next_region(
+    group: RuntimeGroup, work: Work
+) -> None:
+    """Eight large results in one report would be more than a message of Temporal's may hold."""
+    work.outputs = {"n": "x" * region.SLICE_BYTES}
+    names = [f"c{i}" for i in range(WIDTH)]
+    schema = graph(
+        "wide", [start("n"), *map(code, names), end()],
+        *(f"start > {name}" for name in names), *(f"{name} > end" for name in names),
+    )  # fmt: skip
+    _, report = await _carry(group, schema)
+    assert len(report.finished) == 1
+    assert not report.unfinished
+
+
 async def test_what_has_not_ended_in_time_is_given_up_and_named(
     group: RuntimeGroup, work: Work
 ) -> None:

@@ -10,10 +10,11 @@ import pytest
 from tests.workflows.drawing import choice, http, iteration, node
 from xworkflow.domain.commands import Emit, StartNode
 from xworkflow.domain.facts import NodeSucceeded
-from xworkflow.domain.repeats import ChunkEnd, Repeat
+from xworkflow.domain.repeats import ChunkEnd, OpenChunk, Progress, Repeat
 from xworkflow.domain.results import NodeRunResult, PoolWrite
 from xworkflow.domain.schema import EdgeSpec, SubGraph, WorkflowSchema
 from xworkflow.domain.wire import ChunkTask, RunInput, RunOptions
+from xworkflow.engine import chunk_run
 from xworkflow.engine.carrier import FinishChunk, LaneEffect
 from xworkflow.engine.chunk_run import ChunkRun
 from xworkflow.engine.compile import body_schema
@@ -22,7 +23,7 @@ from xworkflow.engine.start import carrier_of, compiled_of
 SET = {"variable_selector": ["conversation", "x"], "operation": "set", "input_type": "constant"}
 
 
-def _chunk(items: list[Any], **options: Any) -> ChunkRun:
+def _chunk(items: list[Any], window: int | None = None, **options: Any) -> ChunkRun:
     """A Dify iteration whose body calls somebody, and then writes ``conversation.x`` where its item
     is ``write``; all items run side by side."""
     nodes = (
@@ -40,7 +41,8 @@ def _chunk(items: list[Any], **options: Any) -> ChunkRun:
     outer = iteration("it", "start.list", inner.model_dump(mode="json", exclude_defaults=True))
     schema = body_schema(WorkflowSchema(dialect="dify"), inner)
     task = ChunkTask(
-        node_id="it", node_type="iteration", data=outer.data, execution_id="x", window=len(items),
+        node_id="it", node_type="iteration", data=outer.data, execution_id="x",
+        window=window or len(items),
         repeat=Repeat(items=tuple(items), parallelism=len(items)),
     )  # fmt: skip
     run = RunInput(
@@ -76,6 +78,25 @@ def test_an_item_that_writes_nothing_undoes_no_write_of_its_sibling(*, reloaded:
         chunk = again
     end = _end(_answered(chunk, 1))
     assert end.writes == (PoolWrite(selector=("conversation", "x"), value=1),)
+
+
+def test_a_chunk_whose_results_are_large_ends_early_and_its_rest_goes_out_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chunk_run, "BYTES_AT_ONCE", 1)
+    chunk = _chunk(["a", "b", "c"], window=1)
+    chunk.begin(1)
+    end = _end(_answered(chunk, 0))
+    assert len(end.outcomes) == 1
+    whole = Progress(repeat=Repeat(items=("a", "b", "c")), size=3)
+    given, first = whole.give_out()
+    assert first == OpenChunk(start=0, count=3)
+    taken = given.take(0, end)
+    assert taken is not None
+    assert not taken.is_over
+    again, rest = taken.give_out()
+    assert rest == OpenChunk(start=1, count=2)
+    assert again.give_out()[1] is None
 
 
 def test_of_two_items_that_write_the_later_one_wins() -> None:

@@ -14,6 +14,7 @@ from tests.properties.graphs import LAWS
 from tests.properties.nested_graphs import INPUTS, Container, Drawer, Nest
 from tests.properties.nested_naive import interpret
 from tests.properties.nested_shell import NestedShell, Workflow
+from xworkflow.domain import repeats
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import AbortRequested, PauseLifted, PauseRequested, SafeStopRequested
 from xworkflow.domain.policy import EngineConfig
@@ -85,6 +86,18 @@ def test_chunks_that_take_a_breath_after_each_item_give_what_the_oracle_gives(
     check_against_oracle(shell, nest)
     for workflow in shell.workflows.values():
         check_numbers(workflow)
+
+
+@LAWS
+@given(seed=SEEDS, order=SEEDS, drains=st.sampled_from([0.0, 0.3]))
+def test_chunks_that_end_early_as_their_results_are_large_give_what_the_oracle_gives(
+    seed: int, order: int, drains: float
+) -> None:
+    nest = drawn(seed)
+    with patch.object(chunk_run, "BYTES_AT_ONCE", 12), patch.object(repeats, "QUICK_CHUNK", 4):
+        shell = NestedShell(nest, chance(order), drains=drains)
+        shell.finish()
+    check_against_oracle(shell, nest)
 
 
 @LAWS

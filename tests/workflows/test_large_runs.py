@@ -24,7 +24,6 @@ from tests.workflows.drawing import (
 )
 from tests.workflows.recording import recording, watched_bench
 from xworkflow.client.status import Completed
-from xworkflow.domain.policy import EngineConfig
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -60,12 +59,11 @@ def told(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-@pytest.mark.parametrize("parallel", [False, True])
 async def test_ten_thousand_items_finish_in_order_and_the_parent_stays_small(
-    idle_bench: Bench, *, parallel: bool
+    idle_bench: Bench,
 ) -> None:
     inner = body(begin("s"), code("c", "item"), finish("e", n="c.n"))
-    drawn = iteration("it", "start.list", inner, parallel=parallel, max_iterations=10_000)
+    drawn = iteration("it", "start.list", inner, parallel=True, max_iterations=10_000)
     schema = chain("many", start("list"), drawn, end(out="it.out"))
     async with idle_bench.worker():
         began = time.monotonic()
@@ -74,11 +72,11 @@ async def test_ten_thousand_items_finish_in_order_and_the_parent_stays_small(
         took = time.monotonic() - began
     assert status == Completed({"out": [{"n": n + 1} for n in range(10_000)]})
     events = kinds(await history(handle, idle_bench.client))
-    told(f"10,000 items, parallel {parallel}: {took:.1f} s, {events.total()} events of the parent")
+    told(f"10,000 items: {took:.1f} s, {events.total()} events of the parent")
     assert events.total() < 2_000
 
 
-async def test_slow_items_by_the_thousand_keep_the_parent_small(
+async def test_slow_items_by_the_hundred_keep_the_parent_small(
     idle_bench: Bench, echo: Echo
 ) -> None:
     inner = body(begin("s"), http("h", f"{echo.url}/{{{{#item#}}}}"), finish("e", n="h.body"))
@@ -86,12 +84,12 @@ async def test_slow_items_by_the_thousand_keep_the_parent_small(
     schema = chain("many", start("list"), drawn, end(out="it.out"))
     async with idle_bench.worker():
         began = time.monotonic()
-        handle = await idle_bench.start(schema, {"list": list(range(2_000))})
+        handle = await idle_bench.start(schema, {"list": list(range(500))})
         status = await handle.wait()
         took = time.monotonic() - began
-    assert status == Completed({"out": [{"n": str(n)} for n in range(2_000)]})
+    assert status == Completed({"out": [{"n": str(n)} for n in range(500)]})
     events = kinds(await history(handle, idle_bench.client))
-    told(f"2,000 requests: {took:.1f} s, {events.total()} events of the parent")
+    told(f"500 requests: {took:.1f} s, {events.total()} events of the parent")
     assert events.total() < 2_000
 
 
@@ -99,7 +97,9 @@ async def test_a_free_place_always_takes_the_next_item(bench: Bench) -> None:
     """A hundred items, two at a time, the first of ten seconds: eleven seconds, not fifteen."""
     with Uneven() as server:
         inner = body(
-            begin("s"), http("h", f"{server.url}/{{{{#index#}}}}"), finish("e", n="h.body")
+            begin("s"),
+            http("h", f"{server.url}/{{{{#index#}}}}", timeout=30),
+            finish("e", n="h.body"),
         )
         drawn = iteration("it", "start.list", inner, parallel=True, parallelism=2)
         schema = chain("uneven", start("list"), drawn, end(out="it.out"))
@@ -112,23 +112,25 @@ async def test_a_free_place_always_takes_the_next_item(bench: Bench) -> None:
     assert took < 14
 
 
-async def test_a_chain_of_thousands_of_requests_finishes(bench: Bench, echo: Echo) -> None:
-    """More events than one history may hold."""
-    count = 10_000
-    calls = (http(f"h{i}", f"{echo.url}/{i}") for i in range(count))
-    schema = chain("long", start(), *calls, end(last=f"h{count - 1}.body"))
-    began = time.monotonic()
-    handle = await bench.start(schema, config=EngineConfig(max_steps=20_000))
-    assert await handle.wait() == Completed({"last": str(count - 1)})
-    told(f"{count} requests in a row: {time.monotonic() - began:.0f} s")
+async def test_results_larger_than_one_message_arrive(idle_bench: Bench) -> None:
+    """Twenty times 300 KB: chunks end early, and so do regions."""
+    script = (
+        "function main({ n }) { let s = '';"
+        " while (s.length < 300000) s += Math.random().toString(36); return { n: s } }"
+    )
+    inner = body(begin("s"), code("c", "item", script=script), finish("e", n="c.n"))
+    schema = chain("large", start("list"), iteration("it", "start.list", inner, parallel=True),
+                   node("len", "list-operator", operation="length", input_selector=["it", "out"],
+                        output_variable="out"), end(out="len.out"))  # fmt: skip
+    async with idle_bench.worker():
+        handle = await idle_bench.start(schema, {"list": list(range(20))})
+        assert await handle.wait() == Completed({"out": 20})
 
 
 async def test_thousands_of_rounds_of_nothing_but_inline_nodes_do_not_stall_the_worker(
     bench: Bench,
 ) -> None:
     """A round is over at once; ten thousand of them are more than one workflow task may take."""
-    count = "function main({ n }) { return { n: n + 1 } }"
-    del count
     inner = body(
         begin("s"), node("t", "template-transform", template="x", variables=[]),
         finish("e", t="t.output"),

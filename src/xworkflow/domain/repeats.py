@@ -103,6 +103,8 @@ class Progress(_Data):
     stopped: bool = False
     closing: bool = False
     due_at: int | None = None
+    returned: tuple[OpenChunk, ...] = ()
+    """What is left of chunks that ended early, as their results were large; it goes out first."""
 
     @property
     def total(self) -> int:
@@ -113,6 +115,10 @@ class Progress(_Data):
         """The next chunk, while there is a free place and something left."""
         if self.stopped or len(self.open) >= self.children or not self._is_left():
             return self, None
+        if self.returned:
+            chunk, *others = self.returned
+            update = {"returned": tuple(others), "open": (*self.open, chunk)}
+            return self.model_copy(update=update), chunk
         count = min(self.size, self.total - self.next)
         chunk = OpenChunk(start=self.next, count=count)
         following = self.next + max(count, 1)
@@ -123,9 +129,19 @@ class Progress(_Data):
         left = tuple(chunk for chunk in self.open if chunk.start != start)
         if len(left) == len(self.open):
             return None
+        returned, done = self.returned, len(end.outcomes)
+        for chunk in self.open:
+            if chunk.start == start and 0 < done < chunk.count and end.error is None:
+                rest = OpenChunk(start=start + done, count=chunk.count - done)
+                returned = (*returned, rest)
         ended = self.ended if end.stopped else (*self.ended, (start, end))
         return self.model_copy(
-            update={"open": left, "ended": ended, "stopped": self.stopped or end.stopped}
+            update={
+                "open": left,
+                "ended": ended,
+                "stopped": self.stopped or end.stopped,
+                "returned": () if end.stopped else returned,
+            }
         )
 
     @property
@@ -150,6 +166,8 @@ class Progress(_Data):
         return "".join(texts) if texts else None
 
     def _is_left(self) -> bool:
+        if self.returned:
+            return True
         if self.repeat.items is None:
             return self.next == 0
         return self.next < self.total

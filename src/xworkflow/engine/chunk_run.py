@@ -38,7 +38,7 @@ from xworkflow.domain.repeats import ITEM_INDEX, LOOP_ENDED, ChunkEnd, ItemOutco
 from xworkflow.domain.results import LlmUsage, PoolWrite
 from xworkflow.domain.state import RunState, dump_state, initial_state, load_state
 from xworkflow.domain.usage import added_usage
-from xworkflow.domain.values import JsonValue, display
+from xworkflow.domain.values import JsonValue, compact_json, display
 from xworkflow.domain.wire import ChunkTask, PathStep, RunInput
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect, settled
 from xworkflow.engine.compile import Compiled
@@ -50,6 +50,10 @@ from xworkflow.nodes.base import AnyNode, ContainerNode, Node
 NODES_AT_ONCE: Final = 2_000
 """What the items that begin on one fact may run of inline nodes, together: a workflow task that
 computes for two seconds is taken for one that hangs. Then the chunk takes a breath."""
+
+BYTES_AT_ONCE: Final = 256 * 1024
+"""The size of results after which a chunk begins no more items: what it did not come to goes out
+in another one. All that a workflow says at once must fit one message of 4 MB."""
 
 _CONVERSATION: Final = "conversation"
 _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
@@ -92,6 +96,7 @@ class ChunkRun(Carrier):
         self._carry: JsonValue = self._task.repeat.carry
         self._writes: dict[tuple[str, ...], JsonValue] = {}
         self._usage: LlmUsage | None = None
+        self._bytes = 0
         self._exceptions = 0
         self._waited_ms = 0
         self._now = self._clock(0)
@@ -163,7 +168,7 @@ class ChunkRun(Carrier):
             if repeat.folds:
                 if self.lanes or not (yield from self._goes_on()):
                     break
-            elif self._next >= len(repeat.items or ()) or len(self.lanes) >= self._task.window:
+            elif self._has_all_begun or len(self.lanes) >= self._task.window:
                 break
             if self._begun and self._begun * len(self.compiled.plan.nodes) > NODES_AT_ONCE:
                 self.breathes = True
@@ -175,8 +180,13 @@ class ChunkRun(Carrier):
             yield 0, ContinueAsNew()
         elif self._stopping and not self.lanes:
             yield from self._finish(stopped=True)
-        elif not self.lanes and not repeat.folds and self._next >= len(repeat.items or ()):
+        elif not (self.lanes or repeat.folds) and self._has_all_begun:
             yield from self._finish()
+
+    @property
+    def _has_all_begun(self) -> bool:
+        """Of items side by side: whether no more begins in this chunk."""
+        return self._next >= len(self._task.repeat.items or ()) or self._bytes >= BYTES_AT_ONCE
 
     def _goes_on(self) -> Iterator[LaneEffect]:
         """Whether another round runs; ends the chunk otherwise."""
@@ -276,6 +286,7 @@ class ChunkRun(Carrier):
             return
         if not self._task.repeat.folds:
             self._outcomes[lane] = ItemOutcome(value=value)
+            self._bytes += len(compact_json(value))
 
     def _item_failed(self, lane: int, error: str) -> Iterator[LaneEffect]:
         repeat = self._task.repeat
@@ -425,6 +436,7 @@ class ChunkRun(Carrier):
             "carry": self._carry,
             "writes": [[list(k), v] for k, v in self._writes.items()],
             "usage": None if self._usage is None else self._usage.model_dump(mode="json"),
+            "bytes": self._bytes,
             "exceptions": self._exceptions,
             "waited_ms": self._waited_ms,
             "now": self._now,
@@ -449,6 +461,7 @@ class ChunkRun(Carrier):
         self._writes = {tuple(selector): value for selector, value in state["writes"]}
         usage = state["usage"]
         self._usage = None if usage is None else LlmUsage.model_validate(usage)
+        self._bytes = state.get("bytes", 0)
         self._exceptions = state["exceptions"]
         self._waited_ms = state["waited_ms"]
         self._now = state["now"]
