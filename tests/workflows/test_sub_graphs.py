@@ -285,7 +285,7 @@ async def test_a_quick_body_costs_few_events_and_keeps_its_order(bench: Bench) -
     assert sum(parent.values()) < 200
 
 
-# ---- gather (5.4)
+# ---- gathers
 
 
 def gathering(web: MockServer, join: dict[str, Any], **parts: Any) -> Any:
@@ -293,7 +293,8 @@ def gathering(web: MockServer, join: dict[str, Any], **parts: Any) -> Any:
         "gathers",
         [
             start(), http("ok", f"{web.url}/ok"), http("soon", f"{web.url}/soon"),
-            http("slow", f"{web.url}/slow"), gather("g", join, "ok.body", "soon.body", "slow.body", **parts),
+            http("slow", f"{web.url}/slow"),
+            gather("g", join, "ok.body", "soon.body", "slow.body", **parts),
             end(results="g.results", count="g.completed_count", first="g.first_result"),
         ],
         "start > ok", "start > soon", "start > slow", "ok > g", "soon > g", "slow > g", "g > end",
