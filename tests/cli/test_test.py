@@ -79,14 +79,14 @@ def test_no_cases_and_no_place_for_a_report_are_bad_input(command: Command, case
 
 @pytest.mark.temporal
 def test_a_terminal_sees_how_far_the_cases_are(at_server: Command, tmp_path: Path) -> None:
-    for number in range(12):
+    for number in range(48):
         add_case(tmp_path / "many", f"{number:02}", out=RIGHT if number else WRONG)
     seen = on_a_terminal(at_server, "test", tmp_path / "many")
-    counts = [int(found) for found in re.findall(r"(\d+)/12", seen)]
+    counts = [int(found) for found in re.findall(r"(\d+)/48", seen)]
     assert counts == sorted(counts)
-    assert {0, 12} < set(counts)
+    assert {0, 48} < set(counts)
     assert "1 failed" in seen
-    assert "11 passed, 1 failed, 0 skipped" in seen
+    assert "47 passed, 1 failed, 0 skipped" in seen
 
 
 def on_a_terminal(command: Command, *arguments: str | Path) -> str:

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.drawing import chain, choice, end, first_of, graph, http, node, start, text
+from tests.workflows.drawing import (
+    FAIL_BRANCH,
+    chain,
+    choice,
+    end,
+    first_of,
+    graph,
+    http,
+    node,
+    start,
+    text,
+)
 from xworkflow.domain.commands import Emit, StartChunk, StartNode, StartTimer
 from xworkflow.domain.facts import (
     ChunkFinished,
@@ -452,3 +463,20 @@ def test_a_fork_of_a_fork_has_what_both_have_reused() -> None:
     earlier = fork(past, run.compiled, Wish("a"), IdSequence("again"))
     assert earlier.reused == ("start",)
     assert earlier.state.pool.to_json().keys() == {"sys", "env", "conversation", "start"}
+
+
+def test_a_fork_of_a_fork_reuses_a_node_that_succeeded_with_only_its_fail_branch_drawn() -> None:
+    calls = [http("a", "http://x/", strategy=FAIL_BRANCH), http("b", "http://x/")]
+    schema = graph(
+        "spared", [start(), *calls, http("c", "http://x/"), end()],
+        "start > a", "start > b", "a:fail-branch > c", "b > end", "c > end",
+    )  # fmt: skip
+    run = Run(schema).ends("a").ends("b")
+    cut = run.fork("b")
+    notes: list[Note] = []
+    driver = Retracing(run.compiled, cut.state, notes)
+    driver.feed(Forked("run", "", NOW + 10))
+    past = Past(run.compiled, cut.state, driver.state, tuple(notes))
+    again = fork(past, run.compiled, Wish("b", now=NOW), IdSequence("again"))
+    assert "a" in again.reused
+    assert again.starts == ("b",)

@@ -277,5 +277,5 @@ async def test_commands_for_a_run_that_has_ended_are_refused(bench: Bench) -> No
     await handle.wait()
     for command in (handle.pause(), handle.resume(), handle.safe_stop(), handle.abort("x"),
                     handle.update_variables({"a.b": 1})):  # fmt: skip
-        with pytest.raises(InputError, match="has ended"):
+        with pytest.raises(InputError, match="is over"):
             await command

@@ -90,6 +90,13 @@ class Standing:
                     return False
         return children == wanted
 
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it stands until a command or an answer comes: no time limit of a form or of a
+        gather lets it go on."""
+        timed = any(waiting.timeout_at is not None for waiting in self.waiting)
+        return self.is_quiet and not timed and not any(state.joins for state in self._states())
+
     def _states(self) -> list[RunState]:
         return [
             driver.state

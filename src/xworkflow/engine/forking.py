@@ -189,6 +189,8 @@ class _Forking:
             for node_id in ready:
                 handle = _handle_taken(self.old.plan, first, node_id)
                 self.advance(plan.node(node_id), handle)
+                if self.turn.failure is not None:
+                    return
             left = [node_id for node_id in left if node_id not in ready]
 
     def has_all(self, node_id: str, left: Collection[str]) -> bool:
@@ -400,7 +402,8 @@ def _handle_taken(plan: Plan, state: RunState, node_id: str) -> str | None:
     if not node.is_branch or not node.out_edges:
         return None
     if not taken:
-        return ""  # a branch of Dify's that leads nowhere
+        # a branch of Dify's that leads nowhere; a native one that had only its fail-branch drawn
+        return "" if plan.dialect == "dify" else None
     return None if set(taken) <= SOURCE_HANDLES else taken[0]
 
 

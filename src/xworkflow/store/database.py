@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -16,6 +18,7 @@ METADATA: Final = MetaData()
 """All tables of this room."""
 
 _BUSY_MILLIS: Final = 10_000
+_RETRY_SECS: Final = 0.01
 _DRIVERS: Final = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _SCHEMA_LOCK: Final = 0x78776F726B666C6F
 
@@ -77,9 +80,23 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the d
     connection.isolation_level = None  # transactions are begun below, not by the driver
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLIS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:  # noqa: ANN401 - the driver's own
+    """The change of a new file to WAL does not wait for others that make it: it is tried again."""
+    last = time.monotonic() + _BUSY_MILLIS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(_RETRY_SECS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -6,14 +6,16 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from temporalio.client import Client
 
+from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
+from xworkflow.client.standing import Standing
 from xworkflow.client.status import (
     Completed,
     ExecutionStatus,
@@ -144,22 +146,30 @@ async def _run(
         handle = await builder.client(workers.client, task_queue=queue).run()
         problems = [] if case.debug is None else await play(case.debug, handle)
         if not problems:
-            problems = _stuck(await handle.wait_or_paused())
+            problems = await _stuck(handle)
         if problems:
             await handle.cancel()  # it may stand where nobody lets it go on
         return await handle.wait(), problems
 
 
-def _stuck(status: ExecutionStatus) -> list[str]:
-    """What a run waits for that no case has: another step of the debugger, or a person."""
-    match status:
-        case Paused():
-            return ["the run stands at a pause that no step is for"]
-        case WaitingForInput(waiting) if all(asked.timeout_at is None for asked in waiting):
-            nodes = ", ".join(sorted({asked.node_id for asked in waiting}))
-            return [f"the run waits for a person, at {nodes}: mock the node"]
-        case _:
-            return []
+async def _stuck(handle: WorkflowHandle) -> list[str]:
+    """Follow a run to its end, or to where it needs what no case has: another step of the debugger,
+    or a person."""
+    standing = Standing()
+    async with aclosing(handle.read()) as batches:
+        async for feed, new in batches:
+            standing.take(feed, new)
+            if standing.is_caught_up and standing.needs_somebody:
+                # what was read may be long past: the run itself knows whether it still stands there
+                match await handle.status():
+                    case Paused():
+                        return ["the run stands at a pause that no step is for"]
+                    case WaitingForInput(waiting):
+                        nodes = ", ".join(sorted({asked.node_id for asked in waiting}))
+                        return [f"the run waits for a person, at {nodes}: mock the node"]
+                    case _:
+                        pass
+    return []
 
 
 def _context(state: Surroundings) -> WorkflowContext:
