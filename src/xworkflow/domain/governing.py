@@ -73,7 +73,8 @@ class UsageQuota(_Frozen):
     ``count_waiting=False`` a run gives its place back while it only waits for people.
 
     ``prices`` are by model name or pattern (``gpt-4o*``), the first that fits; a model without one
-    is free. A call whose node sets no ``max_tokens`` reserves ``assumed_output_tokens``.
+    is free. A call whose node sets no ``max_tokens`` reserves ``assumed_output_tokens``; one that
+    sets more than ``max_tokens_per_request`` is refused.
     """
 
     concurrent_runs: PositiveInt | None = None
@@ -89,6 +90,7 @@ class UsageQuota(_Frozen):
     fair_by: Literal["none", "app", "user"] = "none"
     max_waiting: PositiveInt = 5_000
     assumed_output_tokens: PositiveInt = 4_096
+    max_tokens_per_request: PositiveInt | None = None
     prices: dict[str, Price] = Field(default_factory=dict[str, Price])
 
     @classmethod
@@ -100,6 +102,7 @@ class UsageQuota(_Frozen):
             llm_requests=Budget(limit=quota.llm_rate_limit_per_minute, window_secs=_MINUTE),
             llm_tokens=Budget(limit=quota.llm_daily_token_budget, window_secs=_DAY),
             assumed_output_tokens=quota.llm_max_tokens_per_request,
+            max_tokens_per_request=quota.llm_max_tokens_per_request,
         )
 
     def budget(self, kind: Kind) -> Budget | None:
