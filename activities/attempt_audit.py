@@ -13,11 +13,10 @@ from typing import Any, Final
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.security_limits import OutputTooLargeError
 from xworkflow.domain.values import JsonValue
-from xworkflow.domain.wire import NodeTask
+from xworkflow.domain.wire import DEFAULT_GROUP, NodeTask
 from xworkflow.errors import NodeError, SandboxError
 from xworkflow.nodes.audit import EventType, Severity
 from xworkflow.ports import AuditLogger
-from xworkflow.runtime_group.credentials import DEFAULT_GROUP
 from xworkflow.runtime_group.egress import EgressRefused
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.masking import Masker

@@ -16,6 +16,7 @@
     ├── CredentialError              credentials that cannot be had
     │   └── CredentialNotFoundError  there are none under that name
     ├── RunError                     the run as a whole
+    ├── ConfigurationError           a configuration file that says what cannot be
     ├── MisuseError                  the API was used in a way that cannot work; names the remedy
     └── InfrastructureError          no server, no binary, no worker: nothing wrong with the
     workflow
@@ -207,6 +208,16 @@ class RunError(EngineError):
     """The run as a whole failed; the message is the text of spec/graph.md 6.4."""
 
     code = "run_error"
+
+
+class ConfigurationError(EngineError):
+    """A configuration file says what cannot be; ``problems`` has one sentence for each place."""
+
+    code = "configuration_error"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class MisuseError(EngineError):

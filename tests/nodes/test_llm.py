@@ -245,9 +245,10 @@ class _Log:
 @dataclass
 class _Credentials:
     found: dict[str, str] | Exception
+    group_id: str = "g"
 
     async def get_credentials(self, group_id: str, provider_name: str) -> Mapping[str, str]:
-        assert (group_id, provider_name) == ("g", "fake")
+        assert (group_id, provider_name) == (self.group_id, "fake")
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -291,10 +292,10 @@ async def test_credentials_that_cannot_be_had_fail_the_node_without_their_text()
     assert (log.events[0]["severity"], log.events[0]["success"]) == ("Warning", False)
 
 
-async def test_a_group_without_a_name_has_no_credentials() -> None:
-    lent = {"credential_provider": _Credentials({"api_key": "group"})}
+async def test_a_group_without_a_name_is_asked_for_as_default() -> None:
+    lent = {"credential_provider": _Credentials({"api_key": "group"}, "default")}
     _, request = await executed(lent=lent, model=MODEL | {"credentials": {"api_key": "node"}})
-    assert request.credentials == {"api_key": "node"}
+    assert request.credentials == {"api_key": "group"}
 
 
 # --- the answer

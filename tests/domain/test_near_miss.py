@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xworkflow.domain.near_miss import did_you_mean, nearest
 from xworkflow.domain.schema import EdgeSpec, NodeSpec, WorkflowSchema
 from xworkflow.engine.validation import validate
-from xworkflow.engine.validation.near_miss import did_you_mean, nearest
 
 
 def messages(*middle: NodeSpec) -> str:
