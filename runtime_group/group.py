@@ -6,7 +6,7 @@ the same pool, registries and client serve every run of the group.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -196,12 +196,12 @@ class RuntimeGroup:
             await self.sandbox_pool.rest()
         await self.http_client_provider.aclose()
 
-    async def aclose(self) -> None:
-        """End the group's processes and connections for good. Safe to call twice."""
-        await self.sandbox_pool.aclose()
-        await self.http_client_provider.aclose()
-        if self.stream_store is not None:
-            await self.stream_store.aclose()
+    async def aclose(self, *, but: Collection[object] = ()) -> None:
+        """End the group's processes and connections for good, ``but`` those parts that others
+        still use. Safe to call twice."""
+        for part in (self.sandbox_pool, self.http_client_provider, self.stream_store):
+            if part is not None and all(part is not other for other in but):
+                await part.aclose()
 
 
 def _parts_of(tenant: ResourceGroup) -> dict[str, Any]:

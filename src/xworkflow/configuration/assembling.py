@@ -39,7 +39,7 @@ from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_openai import OpenAiConfig, OpenAiProvider
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
-from xworkflow.runtime_group.sandbox import DefaultSandboxPool, PythonTier2
+from xworkflow.runtime_group.sandbox import DefaultSandboxPool, ProcessBudget, PythonTier2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class ProcessParts:
     default_level: SecurityLevel | None = SecurityLevel.STANDARD
     """Of groups that name none. None is no policy, as for runs of this machine."""
     file_directory: Path | None = None
+    process_budget: ProcessBudget | None = None
+    """Of the sandbox processes of all groups; the process's own when not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def assembled(
     old = None if before is None else before.group
     keeps_pool = before is not None and before.settings.pools == table.pools
     keeps_http = before is not None and before.settings.http == table.http
-    pool = old.sandbox_pool if old is not None and keeps_pool else _pool(table.pools)
+    pool = old.sandbox_pool if old is not None and keeps_pool else _pool(table.pools, parts)
     http = old.http_client_provider if old is not None and keeps_http else _http(table)
     made: dict[str, Any] = {
         "group_id": None if group_id == DEFAULT_GROUP else group_id,
@@ -105,10 +107,10 @@ def assembled(
     return Assembled(group_id, table, configs, RuntimeGroup(**made))
 
 
-def _pool(pools: PoolSettings) -> DefaultSandboxPool:
+def _pool(pools: PoolSettings, parts: ProcessParts) -> DefaultSandboxPool:
     given = pools.model_dump(exclude={"python_tier2", "python_packages"})
     tier2 = PythonTier2(pools.python_packages) if pools.python_tier2 else None
-    return DefaultSandboxPool(**given, python_tier2=tier2)
+    return DefaultSandboxPool(**given, python_tier2=tier2, budget=parts.process_budget)
 
 
 def _http(table: GroupSettings) -> HttpClientProvider:
