@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
+from temporalio.converter import DataConverter
 
 from xworkflow.domain.governing import YIELD_SIGNAL, RunAsks, UsageQuota
 from xworkflow.domain.wire import GRAPH_WORKFLOW, SLOT_SIGNAL, RegionReport, RunInput, SlotGranted
@@ -38,9 +39,12 @@ async def places_of_open_runs(client: Client, queue: str, quota: UsageQuota) -> 
     found = {run.id: run.start_time async for run in client.list_workflows(query)}
     side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
 
-    async def read(run: str) -> _Place:
+    async def read(run: str) -> Place:
+        place = Place(client.data_converter)
         async with side_by_side:
-            return await _read(client, run)
+            async for event in client.get_workflow_handle(run).fetch_history_events():
+                await place.take(event)
+        return place
 
     read_all = await asyncio.gather(*(read(run) for run in found))
     places = RunPlaces()
@@ -56,11 +60,11 @@ async def places_of_open_runs(client: Client, queue: str, quota: UsageQuota) -> 
     return places
 
 
-class _Place:
+class Place:
     """What one history tells, event by event: the last word counts."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, converter: DataConverter) -> None:
+        self._converter = converter
         self._app = self._user = ""
         self._granted = -1
         self.turn = -1
@@ -107,12 +111,5 @@ class _Place:
             self.held, self.waits = True, False
 
     async def _decode(self, payloads: Any, kind: type[T]) -> T:  # noqa: ANN401 - protobuf's
-        (value,) = await self._client.data_converter.decode(payloads, [kind])
+        (value,) = await self._converter.decode(payloads, [kind])
         return value
-
-
-async def _read(client: Client, run: str) -> _Place:
-    place = _Place(client)
-    async for event in client.get_workflow_handle(run).fetch_history_events():
-        await place.take(event)
-    return place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -71,6 +72,17 @@ class RedisServer:
         if process is not None:
             process.kill()
             process.wait()
+
+    def pause(self) -> None:
+        """It takes connections and answers nothing, and forgets nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(how)
 
     def _answers(self) -> bool:
         try:
