@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from xworkflow.ports import Reservation
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 ALIVE_SECS: Final = 8.0
 
+_log = logging.getLogger("xworkflow.governor")
 _Charges = tuple[tuple[Kind, int], ...]
 
 
@@ -37,7 +39,7 @@ class _Line:
 
 
 class RedisBudgets:
-    """Not thread-safe. Has a task of its own only while something is set aside."""
+    """Not thread-safe."""
 
     def __init__(self, ledger: RedisLedger, outbox: RedisOutbox, quota: UsageQuota) -> None:
         self._ledger = ledger
@@ -49,6 +51,7 @@ class RedisBudgets:
         self._lines: dict[tuple[Kind, ...], _Line] = {}
         self._asking: set[asyncio.Task[_Part]] = set()
         self._open = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._living: asyncio.Task[None] | None = None
 
     async def reserve(self, charges: Mapping[Kind, int], patience_secs: float) -> Reservation:
@@ -82,6 +85,8 @@ class RedisBudgets:
             line.settled.set()
 
     def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._living is not None:
             self._living.cancel()
 
@@ -117,7 +122,7 @@ class RedisBudgets:
 
     async def _reserve(self, asked: _Charges) -> _Part:
         number = f"{self._ledger.process}|{next(self._numbers)}"
-        part = _Part(self, number, tuple(kind for kind, _ in asked))
+        part = _Part(self, number, asked)
         self._began()
         charges = [
             (kind.value, amount, self._budgets[kind].limit, self._budgets[kind].window_secs * 1000)
@@ -126,9 +131,11 @@ class RedisBudgets:
         try:
             answer = await self._ledger.call("reserve", number, json.dumps(charges))
         except GovernorAwayError:
+            part.tight = True
             part.settle({})  # it may have been taken, and only the answer was lost
             raise
         if answer.word == "granted":
+            part.tight = "tight" in answer.rest
             return part
         self._ended()
         kind = Kind(answer.rest[0])
@@ -137,32 +144,39 @@ class RedisBudgets:
         used, left = int(answer.rest[1]), int(answer.rest[2]) / 1000
         raise NodeError(used_up(kind, self._budgets[kind], used, left))
 
-    def give_back(self, number: str, kinds: tuple[Kind, ...], used: Mapping[Kind, int]) -> None:
-        """A call is over."""
-        for kind in kinds:
+    def give_back(self, part: _Part, used: Mapping[Kind, int]) -> None:
+        """A call is over. Where little is left, others may be in need of what it gives back; and
+        what it used beyond its part, nobody else may have."""
+        soon = part.tight or any(used.get(kind, 0) > amount for kind, amount in part.charges)
+        for kind, _ in part.charges:
             length = self._budgets[kind].window_secs * 1000
-            self._outbox.settle(number, kind.value, used.get(kind, 0), length)
+            self._outbox.settle(part.number, kind.value, used.get(kind, 0), length, soon=soon)
+        part.charges = ()
         self._ended()
 
     def _began(self) -> None:
         self._open += 1
-        if self._living is None:
-            self._living = asyncio.get_running_loop().create_task(self._live())
+        if self._timer is None:
+            self._live_later()
 
     def _ended(self) -> None:
         self._open -= 1
-        if not self._open and self._living is not None:
-            self._living.cancel()
-            self._living = None
 
-    async def _live(self) -> None:
+    def _live_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(ALIVE_SECS, self._live)
+
+    def _live(self) -> None:
         """Tell Redis at times that what is set aside has an owner."""
-        while True:
-            await asyncio.sleep(ALIVE_SECS)
-            try:
-                await self._ledger.call("live")
-            except GovernorAwayError:
-                continue  # what silence means is said by the ledger
+        self._timer = None
+        if self._open:
+            self._living = asyncio.get_running_loop().create_task(self._say_it_lives())
+            self._live_later()
+
+    async def _say_it_lives(self) -> None:
+        try:
+            await self._ledger.call("live")
+        except GovernorAwayError as error:
+            _log.info("%s", error)
 
 
 @dataclass(slots=True, eq=False)
@@ -171,12 +185,12 @@ class _Part:
 
     budgets: RedisBudgets
     number: str
-    kinds: tuple[Kind, ...]
+    charges: _Charges
+    tight: bool = False
 
     def settle(self, used: Mapping[Kind, int]) -> None:
-        kinds, self.kinds = self.kinds, ()
-        if kinds:
-            self.budgets.give_back(self.number, kinds, used)
+        if self.charges:
+            self.budgets.give_back(self, used)
 
 
 def _give_back(task: asyncio.Task[_Part]) -> None:

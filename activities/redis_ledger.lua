@@ -195,13 +195,14 @@ end
 local function reserve(part, charges)
   if redis.call('HEXISTS', parts, charges[1][1] .. '|' .. part) == 1 then return {'granted'} end
   forget_silent()
-  local takes, busy = {}, nil
+  local takes, busy, tight = {}, nil, nil
   for _, charge in ipairs(charges) do
     local kind, need, limit, length = charge[1], charge[2], charge[3], charge[4]
     open_window(kind, length)
     local used = number_of(budgets, kind .. ':used')
     local aside = number_of(budgets, kind .. ':aside')
     local free = limit - used - aside
+    if free - need < limit / 4 then tight = 'tight' end
     if free >= need then
       table.insert(takes, {kind, need})
     elseif aside > 0 then
@@ -218,7 +219,7 @@ local function reserve(part, charges)
     redis.call('HSET', parts, take[1] .. '|' .. part, whole(take[2]))
   end
   redis.call('ZADD', alive, whole(now), process)
-  return {'granted'}
+  return {'granted', tight}
 end
 
 local function settle(part, kind, used, length)

@@ -1,7 +1,8 @@
 """``RedisOutbox``: what Redis has to hear and may hear late: ends of runs, and what calls used.
 
-Whoever puts something in goes on at once. All that has come together goes in one round trip; while
-Redis is away it is kept and said again, which is harmless as each is taken once.
+Whoever puts something in goes on at once. All that has come together goes in one round trip, and
+where nobody is in need of it, it may gather for a moment; while Redis is away it is kept and said
+again, which is harmless as each is taken once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from xworkflow.errors import GovernorAwayError
 _BATCH: Final = 500
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 2.0
 _CLOSING_SECS: Final = 2.0
+_GATHERING_SECS: Final = 0.05
 
 _log = logging.getLogger("xworkflow.governor")
 
@@ -34,10 +36,15 @@ class RedisOutbox:
         self._settles: deque[tuple[str, str, int, int]] = deque()
         self._ends: deque[RunEnds] = deque()
         self._sending: asyncio.Task[None] | None = None
+        self._gathering: asyncio.TimerHandle | None = None
 
-    def settle(self, part: str, kind: str, used: int, window_ms: int) -> None:
+    def settle(self, part: str, kind: str, used: int, window_ms: int, *, soon: bool) -> None:
         self._settles.append((part, kind, used, window_ms))
-        self._speak()
+        if soon:
+            self._speak()
+        elif self._gathering is None:
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.call_later(_GATHERING_SECS, self._speak)
 
     def end(self, end: RunEnds) -> None:
         self._ends.append(end)
@@ -45,6 +52,8 @@ class RedisOutbox:
 
     async def aclose(self) -> None:
         """Say what is left, as far as Redis answers at once."""
+        if self._settles:
+            self._speak()
         if self._sending is not None and not self._sending.done():
             _, late = await asyncio.wait({self._sending}, timeout=_CLOSING_SECS)
             if late:
@@ -52,6 +61,9 @@ class RedisOutbox:
                 await asyncio.wait({self._sending})
 
     def _speak(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._send_all())
 

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.redis_server import RedisServer, redis_server
-from xworkflow.activities import redis_ledger
+from xworkflow.activities import redis_budgets, redis_ledger
 from xworkflow.activities.governor_redis import RedisGovernor
 from xworkflow.activities.redis_ledger import RedisLedger
 from xworkflow.domain.governing import Budget, BudgetUsage, Exchange, Kind, RunAsks, RunEnds
@@ -259,6 +259,20 @@ async def test_what_a_silent_process_has_set_aside_counts_as_used(
             await asyncio.sleep(0.01)
 
 
+async def test_a_process_that_lives_keeps_what_it_has_set_aside(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_ledger, "SILENCE_MS", 400)
+    monkeypatch.setattr(redis_budgets, "ALIVE_SECS", 0.05)
+    quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES))
+    async with governed(redis_url, quota, 2) as (slow, other):
+        await slow.reserve({TOKENS: 60})
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            await spend(other, TOKENS, 1, 0)
+        assert (await other.usage()).budgets[TOKENS].used == 0
+
+
 async def test_whatever_is_said_twice_is_taken_once(redis_url: str) -> None:
     quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES), concurrent_runs=2)
     ledger = RedisLedger(redis_url, uuid.uuid4().hex, quota)
@@ -271,7 +285,8 @@ async def test_whatever_is_said_twice_is_taken_once(redis_url: str) -> None:
         ("admit", "b", "0", ""),
         ("tell", json.dumps(settles)),
     ):
-        assert await ledger.call(*operation) == await ledger.call(*operation)
+        first = await ledger.call(*operation)
+        assert (await ledger.call(*operation)).word == first.word
     found = (await ledger.call("usage")).rest
     await ledger.aclose()
     assert found[0] == ["b"]

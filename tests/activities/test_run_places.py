@@ -13,21 +13,24 @@ from xworkflow.data_converter import DATA_CONVERTER
 HISTORIES = Path(__file__).parents[1] / "histories"
 
 
+NONE, WAITS, HAS = "no place", "waits", "has a place"
+
+
 @pytest.mark.parametrize(
     ("name", "story"),
     [
-        ("governed", ["no place", "has one 0"]),
-        ("governed_queued", ["no place", "waits 0", "has one 0"]),
-        ("governed_waiting", ["no place", "has one 0", "no place", "has one 1"]),
-        ("continued_as_new.2", ["no place", "has one 0"]),
+        ("governed", [(NONE, -1), (HAS, 0)]),
+        ("governed_queued", [(NONE, -1), (WAITS, 0), (HAS, 0)]),
+        ("governed_waiting", [(NONE, -1), (HAS, 0), (NONE, 0), (HAS, 1)]),
+        ("continued_as_new.2", [(NONE, -1), (HAS, 0)]),
     ],
 )
-async def test_a_history_tells_of_its_runs_place(name: str, story: list[str]) -> None:
+async def test_a_history_tells_of_its_runs_place(name: str, story: list[tuple[str, int]]) -> None:
     text = (HISTORIES / f"{name}.json").read_text()
-    place, told = Place(DATA_CONVERTER), list[str]()
+    place, told = Place(DATA_CONVERTER), [(NONE, -1)]
     for event in WorkflowHistory.from_json("golden", text).events:
-        now = "waits" if place.waits else "has one" if place.held else "no place"
-        if not told or told[-1].split(" ")[0] != now.split(" ")[0]:
-            told.append(now if now == "no place" else f"{now} {place.turn}")
         await place.take(event)
+        now = WAITS if place.waits else HAS if place.held else NONE
+        if told[-1] != (now, place.turn):
+            told.append((now, place.turn))
     assert told == story
