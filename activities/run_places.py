@@ -7,6 +7,7 @@ visibility, which lags behind by a second or so.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -14,11 +15,13 @@ from typing import Any, Final, TypeVar
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.converter import DataConverter
+from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.domain.governing import YIELD_SIGNAL, RunAsks, UsageQuota
 from xworkflow.domain.wire import GRAPH_WORKFLOW, SLOT_SIGNAL, RegionReport, RunInput, SlotGranted
 
 _SIDE_BY_SIDE: Final = 16
+_log = logging.getLogger("xworkflow.governor")
 T = TypeVar("T")
 
 
@@ -40,11 +43,8 @@ async def places_of_open_runs(client: Client, queue: str, quota: UsageQuota) -> 
     side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     async def read(run: str) -> Place:
-        place = Place(client.data_converter)
         async with side_by_side:
-            async for event in client.get_workflow_handle(run).fetch_history_events():
-                await place.take(event)
-        return place
+            return await _read(client, run)
 
     read_all = await asyncio.gather(*(read(run) for run in found))
     places = RunPlaces()
@@ -58,6 +58,19 @@ async def places_of_open_runs(client: Client, queue: str, quota: UsageQuota) -> 
         elif place.waits:
             places.waiting.append(ask)
     return places
+
+
+async def _read(client: Client, run: str) -> Place:
+    place = Place(client.data_converter)
+    try:
+        async for event in client.get_workflow_handle(run).fetch_history_events():
+            await place.take(event)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    except Exception:  # noqa: BLE001 - what some client started must not hold all others up
+        _log.exception("the history of run %s cannot be read; it is taken as far as it can", run)
+    return place
 
 
 class Place:

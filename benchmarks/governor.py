@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from xworkflow.context import WorkflowContext
 from xworkflow.domain.governing import Budget, Kind, RunAsks, UsageQuota, WorkerSlots
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.embedded.server import start_server
+from xworkflow.ports import AdmittingGovernor
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
 from xworkflow.worker import build_worker, workflow_runner
@@ -110,6 +111,18 @@ async def per_second(count: int, work: Callable[[int], Awaitable[object]]) -> fl
     return count / (time.perf_counter() - began)
 
 
+async def many_processes(group_id: str, governors: Sequence[AdmittingGovernor]) -> float:
+    """Admissions per second where each process asks for one run after another."""
+
+    async def ask(process: int) -> None:
+        for i in range(40):
+            await governors[process].admit(group_id, RunAsks(run=f"{process}-{i}", turn=1))
+
+    began = time.perf_counter()
+    await asyncio.gather(*(ask(process) for process in range(len(governors))))
+    return 40 * len(governors) / (time.perf_counter() - began)
+
+
 async def exchanges(client: Client) -> None:
     """The ledger and its broker alone."""
     group = group_of("all")
@@ -125,6 +138,11 @@ async def exchanges(client: Client) -> None:
         print(f"one exchange by itself: {statistics.median(alone):.1f} ms")
         rate = await per_second(1000, lambda i: broker.admit(name, RunAsks(run=f"many-{i}")))
         print(f"1,000 admissions at once: {rate:.0f} per second")
+
+        brokers = [GovernorBroker(client, name, quota) for _ in range(16)]
+        print(f"16 processes: {await many_processes(name, brokers):.0f} admissions per second")
+        for other in brokers:
+            await other.aclose()
 
         async def call(_: int) -> None:
             (await broker.reserve({Kind.LLM_TOKENS: 100}, patience_secs=5)).settle(
@@ -161,6 +179,10 @@ async def redis_calls(client: Client, url: str) -> None:
             {Kind.LLM_TOKENS: 80}
         )
 
+    others = [RedisGovernor(url, client, name, quota) for _ in range(16)]
+    print(f"redis: 16 processes: {await many_processes(name, others):.0f} admissions per second")
+    for other in others:
+        await other.aclose()
     began = time.perf_counter()
     for _ in range(1_000):
         await call(first)

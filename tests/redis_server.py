@@ -18,6 +18,8 @@ from xworkflow.embedded.dev_server import HOST, free_port
 
 _START_SECS = 20.0
 SLOTS = 16_384
+_HIGHEST_OF_A_CLUSTER = 55_535
+"""Its nodes speak to one another 10,000 ports higher."""
 
 
 def redis_binary() -> Path | None:
@@ -44,6 +46,8 @@ class RedisServer:
         self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
+        while cluster and self.port > _HIGHEST_OF_A_CLUSTER:
+            self.port = free_port()
 
     @property
     def url(self) -> str:
