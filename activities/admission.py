@@ -5,7 +5,7 @@ from __future__ import annotations
 from xworkflow.domain.governing import RunAsks, UsageQuota, Verdict
 from xworkflow.domain.wire import Admission, Policy, RegionTask
 from xworkflow.errors import NodeError
-from xworkflow.ports import AdmittingGovernor, BudgetGovernor, ResourceGovernor
+from xworkflow.ports import AdmittingGovernor, BudgetGovernor, ResourceGovernor, YieldHearer
 from xworkflow.runtime_group.group import RuntimeGroup
 
 
@@ -48,7 +48,8 @@ def _usage_quota(governor: ResourceGovernor | None) -> UsageQuota | None:
 
 def policy_of(group: RuntimeGroup) -> Policy:
     """The group's limits, as they stand now."""
-    usage = _usage_quota(group.resource_governor)
+    governor = group.resource_governor
+    usage = _usage_quota(governor)
     return Policy(
         max_steps=group.quota.max_steps,
         max_execution_time_secs=group.quota.max_execution_time_secs,
@@ -56,4 +57,5 @@ def policy_of(group: RuntimeGroup) -> Policy:
         all_activities=group.node_placement == "activity",
         limits=group.limits,
         yields_slot=usage is not None and usage.yields,
+        yields_to=governor.yields_to if isinstance(governor, YieldHearer) else "",
     )

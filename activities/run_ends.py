@@ -75,8 +75,8 @@ class _TellsItsEnd(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002, ANN401
         try:
             result = await super().execute_workflow(input)
-        except workflow.ContinueAsNewError:
-            raise
+        except (workflow.ContinueAsNewError, GeneratorExit):
+            raise  # it goes on: in a new history, or elsewhere, as this cache has dropped it
         except BaseException:
             _tell_end()
             raise

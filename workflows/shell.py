@@ -288,7 +288,7 @@ class Shell:
                 slot.ask()
                 self._start_region((), admit=True)
         elif state.asked and state.idle_since is not None and not self._region_runs:
-            slot.give_back()
+            slot.give_back(policy.yields_to)
 
     def _place_taken(self, at: int) -> list[LaneEffect]:
         """Begin, or go on with what was to start; after it, the effects of that are carried out."""

@@ -10,6 +10,7 @@
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
     │   ├── BudgetBusyError          others hold what is left of a budget: ask again
+    │   │   └── GovernorAwayError    who counts for a group does not answer: ask again
     │   ├── EgressRefused            a network policy let nothing out; names the rule
     │   ├── OutputTooLargeError      more than its level allows; neither retried nor tolerated
     │   └── SandboxError             code or a template failed inside a sandbox process
@@ -202,6 +203,15 @@ class BudgetBusyError(NodeError):
 
     def __init__(self, text: str) -> None:
         super().__init__(NodeFailure(code="resource_limit_exceeded", text=text, retryable=True))
+
+
+class GovernorAwayError(BudgetBusyError):
+    """Who counts for a group does not answer, so nothing may start: ask again soon. The message
+    says where it should be, and what to do."""
+
+    def __init__(self, text: str) -> None:
+        failure = NodeFailure(code="governor_unavailable", text=text, retryable=True)
+        NodeError.__init__(self, failure)
 
 
 class RunError(EngineError):

@@ -22,6 +22,8 @@ DOUBT_ACTIVITY: Final = "governor_doubt"
 EXCHANGE_UPDATE: Final = "exchange"
 YIELD_SIGNAL: Final = "yield_slot"
 USAGE_QUERY: Final = "usage"
+YIELDS_WORKFLOW: Final = "GovernorYieldsWorkflow"
+YIELDED_ACTIVITY: Final = "governor_yielded"
 
 _MINUTE, _DAY = 60, 86_400
 _MILLIONTHS: Final = 1_000_000
@@ -30,6 +32,11 @@ _MILLIONTHS: Final = 1_000_000
 def governor_id(group_id: str) -> str:
     """The workflow id of a group's ledger."""
     return f"xworkflow-governor/{group_id}"
+
+
+def yields_id(group_id: str) -> str:
+    """The workflow id of who hears of places given back, where the ledger is no workflow."""
+    return f"{governor_id(group_id)}/yields"
 
 
 class _Frozen(BaseModel):

@@ -27,6 +27,7 @@ from xworkflow.domain.governing import (
     Verdict,
     Want,
 )
+from xworkflow.domain.refusals import too_many_runs, too_many_starts, too_many_waiting
 
 BROKER_SILENCE_MS: Final = 30_000
 """A broker that holds leases says something every 10 s. After this, what it has not given back
@@ -122,8 +123,8 @@ class Ledger(BaseModel):
                 return Verdict(answer="busy", reason=lacks)
             return Verdict(answer="refused", reason=lacks or self._full())
         if len(self.waiting) >= self.quota.max_waiting and ask.turn == 0:
-            text = f"Too many waiting workflows: {len(self.waiting)}/{self.quota.max_waiting}"
-            return Verdict(answer="refused", reason=text)
+            reason = too_many_waiting(len(self.waiting), self.quota.max_waiting)
+            return Verdict(answer="refused", reason=reason)
         self.waiting[ask.run] = ask
         return Verdict(answer="queued")
 
@@ -215,9 +216,7 @@ class Ledger(BaseModel):
             window = self._window(Kind.RUNS, now)
             used = window.used + sum(window.leased.values())
             if used >= budget.limit:
-                return f"Workflow rate limit exceeded: {used}/{budget.limit} in " + _window(
-                    budget.window_secs
-                )
+                return too_many_starts(used, budget)
         return None
 
     def _is_full(self) -> bool:
@@ -251,8 +250,7 @@ class Ledger(BaseModel):
         return min(_MOST_PLACES, max(0, left // len(self.brokers)))
 
     def _full(self) -> str:
-        limit = self.quota.concurrent_runs
-        return f"Concurrent workflow limit exceeded: {self._taken()}/{limit}"
+        return too_many_runs(self._taken(), self.quota.concurrent_runs)
 
     # ---- budgets
 
@@ -315,7 +313,3 @@ class Ledger(BaseModel):
                 window.used += window.leased.pop(broker, 0)
             if now - self.brokers[broker].at > _FORGET_MS and not self.brokers[broker].places:
                 del self.brokers[broker]
-
-
-def _window(secs: int) -> str:
-    return {60: "a minute", 3600: "an hour", 86_400: "a day"}.get(secs, f"{secs} s")

@@ -143,6 +143,8 @@ class Policy(_Wire):
     limits: SecurityLimits = SecurityLimits()
     yields_slot: bool = False
     """Whether the run gives its place back while it only waits for people."""
+    yields_to: str = ""
+    """The workflow that hears of it; empty for the group's ledger."""
 
 
 class PathStep(_Wire):
