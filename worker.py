@@ -29,7 +29,12 @@ from xworkflow.activities.run_ends import RunEndsWatch
 from xworkflow.domain.governing import UsageQuota
 from xworkflow.domain.wire import task_queue
 from xworkflow.runtime_group.group import RuntimeGroup
-from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflow
+from xworkflow.workflows import (
+    GovernorWorkflow,
+    GraphWorkflow,
+    SubGraphWorkflow,
+    YieldsWorkflow,
+)
 
 PASSED_THROUGH = (
     # pure, frozen after import, and the plan cache that all runs share
@@ -82,7 +87,7 @@ class GroupWorker:
         slots = group.worker_slots
         queue = queue or task_queue(group.group_id)
         runner = workflow_runner(sandboxed=sandboxed)
-        self._governance = _governance(client, group.group_id, queue, runner, node_loop)
+        self._governance = _governance(client, group, queue, runner, node_loop)
         self._activities = NodeActivities(self._governance.over(group), node_loop)
         interceptors: list[Interceptor] = []
         plugins: list[Plugin] = []
@@ -124,11 +129,13 @@ class GroupWorker:
         return self._activities.lending.group
 
     def can_become(self, group: RuntimeGroup) -> bool:
-        """Whether the worker can go on with another group. It cannot with other slots, nor where
-        only one of the two has a quota."""
-        now = self.group
-        counted = (now.usage_quota is None) == (group.usage_quota is None)
-        return counted and now.worker_slots == group.worker_slots
+        """Whether the worker can go on with another group. It cannot with other slots, with
+        another place of the ledger, nor where only one of the two has a quota."""
+
+        def fixed(of: RuntimeGroup) -> tuple[object, ...]:
+            return of.usage_quota is None, of.governor_url, of.worker_slots
+
+        return fixed(self.group) == fixed(group)
 
     async def replace(self, group: RuntimeGroup) -> None:
         """Use another group for all that begins from now on. Returns when nothing uses the one
@@ -163,17 +170,26 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
 
 def _governance(
     client: Client,
-    group_id: str | None,
+    group: RuntimeGroup,
     queue: str,
     runner: WorkflowRunner,
     node_loop: asyncio.AbstractEventLoop | None,
 ) -> Governance:
-    def make(quota: UsageQuota) -> Governed:
-        broker = GovernorBroker(client, group_id or "", quota, queue)
-        beside = ledger_worker(client, broker, GovernorWorkflow, runner, node_loop)
-        return Governed(broker, beside)
+    group_id, url = group.group_id or "", group.governor_url
 
-    return Governance(make)
+    def in_a_workflow(quota: UsageQuota) -> Governed:
+        broker = GovernorBroker(client, group_id, quota, queue)
+        return Governed(broker, ledger_worker(client, broker, GovernorWorkflow, runner, node_loop))
+
+    def in_redis(quota: UsageQuota) -> Governed:
+        from xworkflow.activities.governor_redis import RedisGovernor
+        from xworkflow.activities.redis_worker import governed_by_redis
+
+        governor = RedisGovernor(url or "", client, group_id, quota, queue)
+        beside = governed_by_redis(client, governor, YieldsWorkflow, runner, node_loop)
+        return Governed(governor, beside)
+
+    return Governance(in_a_workflow if url is None else in_redis)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

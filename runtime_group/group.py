@@ -65,7 +65,8 @@ class RuntimeGroup:
     all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
     runs may be; workers on several machines need it shared. Without a ``stream_store`` nobody can
     read along while a model answers; everything else is the same. A ``usage_quota`` holds for
-    all worker processes of a named group together; the worker brings the governor that counts it.
+    all worker processes of a named group together; the worker brings the governor that counts it,
+    in a workflow, or in the Redis of ``governor_url``.
     """
 
     group_id: str | None = None
@@ -90,6 +91,7 @@ class RuntimeGroup:
     file_directory: Path | None = None
     stream_store: StreamStore | None = None
     usage_quota: UsageQuota | None = None
+    governor_url: str | None = None
     worker_slots: WorkerSlots = field(default_factory=WorkerSlots)
 
     @classmethod
@@ -293,9 +295,9 @@ class RuntimeGroupBuilder:
     def file_directory(self, directory: Path) -> Self:
         return self._set(file_directory=directory)
 
-    def usage_quota(self, quota: UsageQuota) -> Self:
+    def usage_quota(self, quota: UsageQuota, governor_url: str | None = None) -> Self:
         """Hold the group to a quota over all its worker processes."""
-        return self._set(usage_quota=quota)
+        return self._set(usage_quota=quota, governor_url=governor_url)
 
     def worker_slots(self, slots: WorkerSlots) -> Self:
         """What a worker process does for the group at once."""

@@ -56,9 +56,9 @@ def register(app: typer.Typer) -> None:
 
     @config.command("schema", help=SCHEMA)
     def schema_command() -> int:
-        from xworkflow.configuration import Settings
+        from xworkflow.configuration.json_schema import json_schema
 
-        print_json(Settings.model_json_schema())
+        print_json(json_schema())
         return ExitCode.OK
 
     app.add_typer(config)

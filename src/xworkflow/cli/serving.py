@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xworkflow.cli.configured import require_group
 from xworkflow.cli.printing import print_error, print_note, print_text
 from xworkflow.configuration import ProcessParts, Settings, read_settings
-from xworkflow.configuration.references import Reference
+from xworkflow.configuration.references import Reference, resolved
 from xworkflow.domain.quota import SecurityLevel
 from xworkflow.embedded.group_workers import Changes, GroupWorkers
 from xworkflow.embedded.worker_process import READY_LINE
@@ -43,16 +43,18 @@ class Configured:
             require_group(settings, self.file, self.group_id)
         return settings
 
-    @property
-    def stream_store(self) -> str | None:
-        """Raises ConfigurationError when the variable that it names is not there."""
-        given = self.streams or self.settings.worker.stream_store
-        if not isinstance(given, Reference):
-            return given
+    def of_process(self) -> tuple[str | None, str | None]:
+        """URLs of the stream store and of the governor. Raises ConfigurationError when a variable
+        or a file that the settings name is not there."""
+        worker = self.settings.worker
+        streams = self.streams or self._resolved("stream_store", worker.stream_store)
+        return streams, self._resolved("governor_url", worker.governor_url)
+
+    def _resolved(self, key: str, value: str | Reference | None) -> str | None:
         try:
-            return given.resolved()
+            return resolved(value)
         except InfrastructureError as error:
-            raise ConfigurationError((f"{self.file}: worker.stream_store: {error}",)) from None
+            raise ConfigurationError((f"{self.file}: worker.{key}: {error}",)) from None
 
 
 async def serve(configured: Configured, client: Client, stop: asyncio.Event) -> None:
@@ -63,7 +65,8 @@ async def serve(configured: Configured, client: Client, stop: asyncio.Event) -> 
 
     reload = _heard(signal.SIGHUP)
     async with AsyncExitStack() as stack:
-        url, most = configured.stream_store, configured.settings.worker.sandbox_processes
+        url, governor_url = configured.of_process()
+        most = configured.settings.worker.sandbox_processes
         store = None if url is None else open_streams(url)
         if store is not None:
             stack.push_async_callback(store.aclose)
@@ -72,6 +75,7 @@ async def serve(configured: Configured, client: Client, stop: asyncio.Event) -> 
             stream_store=store,
             default_level=None if configured.local else SecurityLevel.STANDARD,
             file_directory=configured.files,
+            governor_url=governor_url,
             process_budget=None if most is None else ProcessBudget(most),
         )
         workers = GroupWorkers(client, parts, sandboxed=configured.sandboxed)

@@ -51,6 +51,7 @@ class ProcessParts:
     default_level: SecurityLevel | None = SecurityLevel.STANDARD
     """Of groups that name none. None is no policy, as for runs of this machine."""
     file_directory: Path | None = None
+    governor_url: str | None = None
     process_budget: ProcessBudget | None = None
     """Of the sandbox processes of all groups; the process's own when not given."""
 
@@ -99,6 +100,7 @@ def assembled(
         "node_placement": table.placement,
         "file_directory": table.file_directory or parts.file_directory,
         "usage_quota": table.usage_quota(),
+        "governor_url": parts.governor_url,
         "worker_slots": table.slots,
     }
     policy = made["security_policy"]

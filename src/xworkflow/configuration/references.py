@@ -54,3 +54,8 @@ class Reference(BaseModel):
         if not found.strip():
             raise InfrastructureError(f"the environment variable {self.env} is not set")
         return found.strip()
+
+
+def resolved(value: str | Reference | None) -> str | None:
+    """The value itself, or what it refers to. Raises InfrastructureError."""
+    return value.resolved() if isinstance(value, Reference) else value

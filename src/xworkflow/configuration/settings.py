@@ -34,6 +34,9 @@ class WorkerSettings(_Table):
     address: str | None = None
     processes: PositiveInt = 1
     stream_store: str | Reference | None = None
+    """A database for live readers of answers."""
+    governor_url: str | Reference | None = None
+    """A Redis that counts the quotas of the groups; else workflows do."""
     sandbox_processes: PositiveInt | None = None
     """The most sandbox processes of all groups together, in each worker process."""
 
