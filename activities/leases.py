@@ -268,7 +268,8 @@ class Leases:
             self._waiting.remove(waiter)
             if not waiter.done.done():
                 text = f"{_NAMES[self.kind]}: the rest is set aside for calls that have not ended"
-                waiter.done.set_exception(BudgetBusyError(text))
+                busy = BudgetBusyError(text, quota_type=self.kind.value, limit=self._budget.limit)
+                waiter.done.set_exception(busy)
 
     def _refuse_all(self, lease: Lease) -> None:
         waiting, self._waiting = self._waiting, deque()

@@ -81,7 +81,8 @@ class DefaultResourceGovernor:
             try:
                 await self.check_workflow_start(group_id)
             except NodeError as error:
-                return Verdict(answer="refused", reason=str(error))
+                details = error.failure.metadata
+                return Verdict(answer="refused", reason=str(error), details=details)
             await self.record_workflow_start(group_id, ask.run)
         return Verdict()
 

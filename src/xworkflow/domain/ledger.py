@@ -8,6 +8,7 @@ the next as data. Size: about 100 bytes for each run that holds or waits.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from pydantic import BaseModel, Field
@@ -119,11 +120,14 @@ class Ledger(BaseModel):
             return Verdict()
         if self.quota.when_full == "refuse" and ask.turn == 0:
             if not self.waiting and self._others_may_give_back(now):
-                return Verdict(answer="busy", reason=lacks)
-            return Verdict(answer="refused", reason=lacks or self._full())
+                return Verdict(answer="busy", reason=lacks, details=self._passed(now))
+            reason = lacks or self._full()
+            return Verdict(answer="refused", reason=reason, details=self._passed(now))
         if len(self.waiting) >= self.quota.max_waiting and ask.turn == 0:
-            text = f"Too many waiting workflows: {len(self.waiting)}/{self.quota.max_waiting}"
-            return Verdict(answer="refused", reason=text)
+            most = self.quota.max_waiting
+            text = f"Too many waiting workflows: {len(self.waiting)}/{most}"
+            details = _quota("waiting_workflows", most, len(self.waiting))
+            return Verdict(answer="refused", reason=text, details=details)
         self.waiting[ask.run] = ask
         return Verdict(answer="queued")
 
@@ -220,6 +224,14 @@ class Ledger(BaseModel):
                 )
         return None
 
+    def _passed(self, now: int) -> Mapping[str, str | int]:
+        """The quota that keeps a run from starting."""
+        budget, places = self.quota.runs, self.quota.concurrent_runs
+        if budget is None or (places is not None and self._is_full()):
+            return _quota("concurrent_workflows", places or 0, self._taken())
+        window = self._window(Kind.RUNS, now)
+        return _quota(Kind.RUNS.value, budget.limit, window.used + sum(window.leased.values()))
+
     def _is_full(self) -> bool:
         limit = self.quota.concurrent_runs
         return limit is not None and self._taken() >= limit
@@ -315,6 +327,10 @@ class Ledger(BaseModel):
                 window.used += window.leased.pop(broker, 0)
             if now - self.brokers[broker].at > _FORGET_MS and not self.brokers[broker].places:
                 del self.brokers[broker]
+
+
+def _quota(kind: str, limit: int, current: int) -> Mapping[str, str | int]:
+    return {"quota_type": kind, "limit": limit, "current": current}
 
 
 def _window(secs: int) -> str:
