@@ -24,6 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from xworkflow.activities.execute_node import NodeActivities
 from xworkflow.activities.governor_broker import GovernorBroker
 from xworkflow.activities.governor_worker import ledger_worker
+from xworkflow.activities.run_audit import RunAudit
 from xworkflow.activities.run_ends import RunEndsWatch
 from xworkflow.domain.wire import task_queue
 from xworkflow.runtime_group.group import RuntimeGroup
@@ -78,6 +79,8 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
     queue = queue or task_queue(group.group_id)
     runner = workflow_runner(sandboxed=sandboxed)
     group, interceptors, plugins = _governed(client, group, queue, runner, node_loop)
+    if group.audit is not None:
+        interceptors.append(RunAudit(group, node_loop or asyncio.get_running_loop()))
     return Worker(
         client,
         task_queue=queue,

@@ -77,12 +77,14 @@ def _usage_quota(governor: ResourceGovernor | None) -> UsageQuota | None:
 
 def policy_of(group: RuntimeGroup) -> Policy:
     """The group's limits, as they stand now."""
-    usage = _usage_quota(group.resource_governor)
+    quota, usage = group.quota, _usage_quota(group.resource_governor)
     return Policy(
-        max_steps=group.quota.max_steps,
-        max_execution_time_secs=group.quota.max_execution_time_secs,
+        max_steps=quota.max_steps,
+        max_execution_time_secs=quota.max_execution_time_secs,
         security_level=group.security_level.value,
         all_activities=group.node_placement == "activity",
         limits=group.limits,
+        max_pool_entries=quota.max_variable_pool_entries if group.has_own_limits else None,
+        max_pool_bytes=quota.max_variable_pool_bytes if group.has_own_limits else None,
         yields_slot=usage is not None and usage.yields,
     )
