@@ -31,7 +31,7 @@ def test_a_template_that_is_too_deep_is_a_syntax_error_and_not_the_end(template:
     problem = syntax_error(template)
     assert problem is not None
     assert "more than" in problem.message
-    with pytest.raises(NodeError, match="Template parse error: syntax error: .* more than"):
+    with pytest.raises(NodeError, match=r"Template parse error: syntax error: .* more than"):
         render(template, {"v": 1}, "native")
 
 
