@@ -7,7 +7,7 @@ called in replays, and no history knows of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from temporalio import workflow
 
@@ -16,6 +16,7 @@ from xworkflow.domain.plan import Placement, Plan
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import AUDIT_FUNCTION
 
+_Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
 _FAILURES = frozenset({"node_run_failed", "node_run_exception"})
 _POOL = "variable_pool_"
 
@@ -27,8 +28,8 @@ def audit_refusal(plan: Plan, execution_id: str, event: GraphEngineEvent) -> Non
     found = _refusal(plan, event)
     if found is None or workflow.unsafe.is_replaying():
         return
-    functions = cast("Mapping[str, Callable[[Mapping[str, Any]], None]]", workflow.extern_functions())  # pyright: ignore[reportUnknownMemberType]
-    tell = functions.get(AUDIT_FUNCTION)
+    lent: Any = workflow.extern_functions()  # pyright: ignore[reportUnknownMemberType]
+    tell = cast("Mapping[str, _Tell]", lent).get(AUDIT_FUNCTION)
     if tell is not None:
         event_type, details = found
         tell(
