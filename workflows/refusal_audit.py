@@ -28,8 +28,8 @@ def audit_refusal(plan: Plan, execution_id: str, event: GraphEngineEvent) -> Non
     found = _refusal(plan, event)
     if found is None or workflow.unsafe.is_replaying():
         return
-    lent: Any = workflow.extern_functions()  # pyright: ignore[reportUnknownMemberType]
-    tell = cast("Mapping[str, _Tell]", lent).get(AUDIT_FUNCTION)
+    lent = cast("Mapping[str, _Tell]", workflow.extern_functions())  # pyright: ignore[reportUnknownMemberType]
+    tell = lent.get(AUDIT_FUNCTION)
     if tell is not None:
         event_type, details = found
         tell(
