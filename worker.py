@@ -25,6 +25,7 @@ from xworkflow.activities.execute_node import NodeActivities
 from xworkflow.activities.governance import Governance, Governed
 from xworkflow.activities.governor_broker import GovernorBroker
 from xworkflow.activities.governor_worker import ledger_worker
+from xworkflow.activities.run_audit import RunAudit
 from xworkflow.activities.run_ends import RunEndsWatch
 from xworkflow.domain.governing import UsageQuota
 from xworkflow.domain.wire import task_queue
@@ -89,10 +90,10 @@ class GroupWorker:
         runner = workflow_runner(sandboxed=sandboxed)
         self._governance = _governance(client, group, queue, runner, node_loop)
         self._activities = NodeActivities(self._governance.over(group), node_loop)
-        interceptors: list[Interceptor] = []
+        loop = node_loop or asyncio.get_running_loop()
+        interceptors: list[Interceptor] = [RunAudit(lambda: self.group, loop)]
         plugins: list[Plugin] = []
         if self._governance.governor is not None and group.group_id is not None:
-            loop = node_loop or asyncio.get_running_loop()
             interceptors.append(
                 RunEndsWatch(client, lambda: self._governance.governor, group.group_id, loop)
             )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
+from xworkflow.activities.attempt_audit import quota_details
 from xworkflow.domain.governing import RunAsks, UsageQuota, Verdict
 from xworkflow.domain.wire import Admission, Policy, RegionTask
-from xworkflow.errors import NodeError
+from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.ports import AdmittingGovernor, BudgetGovernor, ResourceGovernor, YieldHearer
 from xworkflow.runtime_group.group import RuntimeGroup
 
@@ -19,6 +22,7 @@ async def admit(group: RuntimeGroup, task: RegionTask) -> Admission:
         return Admission(policy=policy)
     verdict = await _verdict(governor, group.group_id, task)
     if verdict.answer == "refused":
+        _tell(group, task, verdict)
         return Admission(granted=False, reason=verdict.reason)
     queued = verdict.answer == "queued"
     return Admission(granted=not queued, queued=queued, policy=policy, lease=verdict.lease)
@@ -30,9 +34,34 @@ async def _verdict(governor: ResourceGovernor, group_id: str, task: RegionTask) 
     try:
         await governor.check_workflow_start(group_id)
     except NodeError as error:
-        return Verdict(answer="refused", reason=str(error))
+        details = error.failure.metadata
+        return Verdict(answer="refused", reason=str(error), details=details)
     await governor.record_workflow_start(group_id, task.execution_id)
     return Verdict()
+
+
+def _tell(group: RuntimeGroup, task: RegionTask, verdict: Verdict) -> None:
+    """Log the refusal of a run; the run's own nodes never come to it."""
+    logger = group.audit
+    if logger is None:
+        return
+    failure = NodeFailure(
+        code="resource_limit_exceeded",
+        text=verdict.reason or "refused",
+        metadata=dict(verdict.details),
+    )
+    logger.log_event(
+        {
+            "timestamp": time.time(),
+            "group_id": group.group_id,
+            "workflow_id": task.execution_id,
+            "app": task.app_name,
+            "event_type": "QuotaExceeded",
+            "severity": "Warning",
+            "outcome": "refused",
+            "details": quota_details(failure),
+        }
+    )
 
 
 def asking(task: RegionTask, quota: UsageQuota | None) -> RunAsks:
@@ -48,14 +77,16 @@ def _usage_quota(governor: ResourceGovernor | None) -> UsageQuota | None:
 
 def policy_of(group: RuntimeGroup) -> Policy:
     """The group's limits, as they stand now."""
-    governor = group.resource_governor
+    quota, governor = group.quota, group.resource_governor
     usage = _usage_quota(governor)
     return Policy(
-        max_steps=group.quota.max_steps,
-        max_execution_time_secs=group.quota.max_execution_time_secs,
+        max_steps=quota.max_steps,
+        max_execution_time_secs=quota.max_execution_time_secs,
         security_level=group.security_level.value,
         all_activities=group.node_placement == "activity",
         limits=group.limits,
+        max_pool_entries=quota.max_variable_pool_entries if group.has_own_limits else None,
+        max_pool_bytes=quota.max_variable_pool_bytes if group.has_own_limits else None,
         yields_slot=usage is not None and usage.yields,
         yields_to=governor.yields_to if isinstance(governor, YieldHearer) else "",
     )

@@ -33,7 +33,7 @@ from xworkflow.domain.governing import (
     Verdict,
     yields_id,
 )
-from xworkflow.domain.refusals import too_many_runs, too_many_starts, too_many_waiting
+from xworkflow.domain.refusals import passed, too_many_runs, too_many_starts, too_many_waiting
 from xworkflow.domain.wire import SLOT_SIGNAL, SlotGranted, task_queue
 from xworkflow.errors import GovernorAwayError
 from xworkflow.ports import Reservation
@@ -99,13 +99,16 @@ class RedisGovernor(CountedCalls):
             case "queued":
                 return Verdict(answer="queued")
             case "full":
-                reason = too_many_runs(int(answer.rest[0]), quota.concurrent_runs)
+                now, most = int(answer.rest[0]), quota.concurrent_runs
+                reason, kind = too_many_runs(now, most), "concurrent_workflows"
             case "crowded":
-                reason = too_many_waiting(int(answer.rest[0]), quota.max_waiting)
+                now, most = int(answer.rest[0]), quota.max_waiting
+                reason, kind = too_many_waiting(now, most), "waiting_workflows"
             case _:
                 assert quota.runs is not None  # noqa: S101 - only a budget refuses a start
-                reason = too_many_starts(int(answer.rest[0]), quota.runs)
-        return Verdict(answer="refused", reason=reason)
+                now, most = int(answer.rest[0]), quota.runs.limit
+                reason, kind = too_many_starts(now, quota.runs), Kind.RUNS.value
+        return Verdict(answer="refused", reason=reason, details=passed(kind, most or 0, now))
 
     async def record_workflow_end(self, group_id: str, workflow_id: str) -> None:
         """Give a run's place back, soon."""

@@ -258,7 +258,9 @@ class Leases:
         for waiter in [w for w in self._waiting if w.heard and w.until <= now]:
             self._waiting.remove(waiter)
             if not waiter.done.done():
-                waiter.done.set_exception(BudgetBusyError(rest_is_set_aside(self.kind)))
+                text, limit = rest_is_set_aside(self.kind), self._budget.limit
+                busy = BudgetBusyError(text, quota_type=self.kind.value, limit=limit)
+                waiter.done.set_exception(busy)
 
     def _refuse_all(self, lease: Lease) -> None:
         failure = used_up(self.kind, self._budget, lease.used, lease.secs_left)

@@ -140,7 +140,8 @@ class RedisBudgets:
         self._ended()
         kind = Kind(answer.rest[0])
         if answer.word == "busy":
-            raise BudgetBusyError(rest_is_set_aside(kind))
+            limit = self._budgets[kind].limit
+            raise BudgetBusyError(rest_is_set_aside(kind), quota_type=kind.value, limit=limit)
         used, left = int(answer.rest[1]), int(answer.rest[2]) / 1000
         raise NodeError(used_up(kind, self._budgets[kind], used, left))
 

@@ -82,6 +82,7 @@ from xworkflow.workflows.options import (
     region_timeout,
     start_to_close,
 )
+from xworkflow.workflows.refusal_audit import audit_refusal
 from xworkflow.workflows.slot import Slot
 from xworkflow.workflows.tracing import RunTrace
 
@@ -365,6 +366,7 @@ class Shell:
                     # in no history: events are made again by whoever reads or replays it
                     self.log.append(effect.event)
                     self._trace.tell(self.carrier.compiled.plan, effect.event)
+                    audit_refusal(self.carrier.compiled.plan, self._execution_id, effect.event)
                 case _:
                     self._end(effect)
 

@@ -201,8 +201,14 @@ class CredentialNotFoundError(CredentialError):
 class BudgetBusyError(NodeError):
     """What is left of a budget is set aside for calls that have not ended: ask again soon."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(NodeFailure(code="resource_limit_exceeded", text=text, retryable=True))
+    def __init__(self, text: str, *, quota_type: str = "", limit: int = 0) -> None:
+        # all of it is in use: set aside counts
+        metadata = {"quota_type": quota_type, "limit": limit, "current": limit}
+        super().__init__(
+            NodeFailure(
+                code="resource_limit_exceeded", text=text, retryable=True, metadata=metadata
+            )
+        )
 
 
 class GovernorAwayError(BudgetBusyError):

@@ -174,6 +174,8 @@ class Verdict(_Frozen):
     """What became of a run's asking. Who is queued hears of its place by a signal; ``busy`` is an
     answer to brokers alone: other brokers hold free places, ask again.
 
+    ``details`` of a refusal say which quota it was: ``quota_type``, ``limit``, ``current``.
+
     ``lease`` is the broker out of whose lease a place came. It stands in the run's history, where
     it is found when the broker dies before it has told the ledger.
     """
@@ -181,6 +183,7 @@ class Verdict(_Frozen):
     answer: Literal["granted", "queued", "refused", "busy"] = "granted"
     reason: str | None = None
     lease: str | None = None
+    details: Mapping[str, str | int] = Field(default_factory=dict[str, str | int])
 
 
 # ---- budgets: brokers lease blocks, so that a call costs no round trip

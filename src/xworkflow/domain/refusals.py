@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from xworkflow.domain.governing import Budget, Kind
@@ -30,6 +31,11 @@ def too_many_starts(used: int, budget: Budget) -> str:
 
 def too_many_waiting(waiting: int, limit: int) -> str:
     return f"Too many waiting workflows: {waiting}/{limit}"
+
+
+def passed(kind: str, limit: int, current: int) -> Mapping[str, str | int]:
+    """The facts of a refusal, for the audit log (spec/runtime.md 6.4)."""
+    return {"quota_type": kind, "limit": limit, "current": current}
 
 
 def rest_is_set_aside(kind: Kind) -> str:

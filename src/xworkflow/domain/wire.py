@@ -50,6 +50,9 @@ DEBUG_UPDATE: Final = "debug_command"
 
 HANDLER_SUFFIX: Final = "error-handler"
 
+AUDIT_FUNCTION: Final = "xworkflow_audit"
+"""What a worker lends its workflows for records of their group's audit log."""
+
 APP_ATTRIBUTE: Final = "XworkflowApp"
 GROUP_ATTRIBUTE: Final = "XworkflowGroup"
 SCHEMA_HASH_ATTRIBUTE: Final = "XworkflowSchemaHash"
@@ -141,10 +144,22 @@ class Policy(_Wire):
     security_level: str = "standard"
     all_activities: bool = False
     limits: SecurityLimits = SecurityLimits()
+    max_pool_entries: int | None = None
+    max_pool_bytes: int | None = None
     yields_slot: bool = False
     """Whether the run gives its place back while it only waits for people."""
     yields_to: str = ""
     """The workflow that hears of it; empty for the group's ledger."""
+
+    def applied(self, config: EngineConfig) -> EngineConfig:
+        """A run's own limits, under the group's."""
+        return config.lowered(
+            self.max_steps,
+            self.max_execution_time_secs,
+            self.limits,
+            max_pool_entries=self.max_pool_entries,
+            max_pool_bytes=self.max_pool_bytes,
+        )
 
 
 class PathStep(_Wire):
