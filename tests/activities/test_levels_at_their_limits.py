@@ -226,7 +226,9 @@ def test_edges_of_files() -> None:
         limits = LEVELS[level].dsl_validation
         assert limits is not None
         assert limits.max_edges == most
-        policy = replace(LEVELS[level], dsl_validation=replace(limits, max_nodes=1_000))
+        policy = replace(
+            LEVELS[level], dsl_validation=limits.model_copy(update={"max_nodes": 1_000})
+        )
         group = RuntimeGroup(security_policy=policy)
         for edges, refused in ((most, False), (most + 1, True)):
             builder = WorkflowRunner.builder(wide(edges + 1)).context(WorkflowContext.new(group))
