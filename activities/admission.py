@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, Final
 
 from xworkflow.activities.attempt_audit import quota_details
+from xworkflow.domain.diagnostics import Report
 from xworkflow.domain.governing import RunAsks, UsageQuota, Verdict
-from xworkflow.domain.wire import Admission, Policy, RegionTask
+from xworkflow.domain.wire import DEFAULT_GROUP, Admission, Policy, RegionTask
+from xworkflow.engine.compile import Compiled
+from xworkflow.engine.validation import validated
 from xworkflow.errors import NodeError, NodeFailure
+from xworkflow.nodes.audit import EventType
 from xworkflow.ports import AdmittingGovernor, BudgetGovernor, ResourceGovernor, YieldHearer
 from xworkflow.runtime_group.group import RuntimeGroup
 
+_MOST_TOLD: Final = 3
+"""Findings in the text of a refusal, which stands in the run's history."""
 
-async def admit(group: RuntimeGroup, task: RegionTask) -> Admission:
+
+async def admit(group: RuntimeGroup, task: RegionTask, compiled: Compiled) -> Admission:
     """Never waits for a place: granted with the policy as data, queued, or refused with the reason.
-    Idempotent by run and turn."""
+    Idempotent by run and turn.
+
+    A client validates by what it knows; what a group's policy says of files holds for those of
+    every client.
+    """
+    report = _report(group, compiled) if task.turn == 0 else Report()
+    if not report.is_valid:
+        _tell(group, task, "DslValidationFailed", {"errors": [e.code for e in report.errors]})
+        return Admission(granted=False, reason=_sentence(report))
     governor = group.resource_governor
     # a run keeps the limits that it began with
     policy = policy_of(group) if task.turn == 0 else None
@@ -22,7 +39,12 @@ async def admit(group: RuntimeGroup, task: RegionTask) -> Admission:
         return Admission(policy=policy)
     verdict = await _verdict(governor, group.group_id, task)
     if verdict.answer == "refused":
-        _tell(group, task, verdict)
+        failure = NodeFailure(
+            code="resource_limit_exceeded",
+            text=verdict.reason or "refused",
+            metadata=dict(verdict.details),
+        )
+        _tell(group, task, "QuotaExceeded", quota_details(failure))
         return Admission(granted=False, reason=verdict.reason)
     queued = verdict.answer == "queued"
     return Admission(granted=not queued, queued=queued, policy=policy, lease=verdict.lease)
@@ -40,26 +62,42 @@ async def _verdict(governor: ResourceGovernor, group_id: str, task: RegionTask) 
     return Verdict()
 
 
-def _tell(group: RuntimeGroup, task: RegionTask, verdict: Verdict) -> None:
-    """Log the refusal of a run; the run's own nodes never come to it."""
-    logger = group.audit
-    if logger is None:
-        return
-    failure = NodeFailure(
-        code="resource_limit_exceeded",
-        text=verdict.reason or "refused",
-        metadata=dict(verdict.details),
+def _report(group: RuntimeGroup, compiled: Compiled) -> Report:
+    """What the group's policy has against the file; looked at once for each file."""
+    policy = group.security_policy
+    if policy is None or policy.dsl_validation is None:
+        return Report()
+    options = compiled.options
+    return validated(
+        compiled.schema,
+        mocked=frozenset(options.mock_nodes),
+        foreign=frozenset(options.executors),
+        limits=policy.dsl_validation,
     )
-    logger.log_event(
+
+
+def _sentence(report: Report) -> str:
+    found = [f"{error.code} {error.message}" for error in report.errors]
+    more = f" (and {len(found) - _MOST_TOLD} more)" if len(found) > _MOST_TOLD else ""
+    return "Validation failed: " + "; ".join(found[:_MOST_TOLD]) + more
+
+
+def _tell(
+    group: RuntimeGroup, task: RegionTask, event_type: EventType, details: Mapping[str, Any]
+) -> None:
+    """Log the refusal of a run; the run's own nodes never come to it."""
+    if group.audit is None:
+        return
+    group.audit.log_event(
         {
             "timestamp": time.time(),
-            "group_id": group.group_id,
+            "group_id": group.group_id or DEFAULT_GROUP,
             "workflow_id": task.execution_id,
             "app": task.app_name,
-            "event_type": "QuotaExceeded",
+            "event_type": event_type,
             "severity": "Warning",
             "outcome": "refused",
-            "details": quota_details(failure),
+            "details": dict(details),
         }
     )
 

@@ -63,7 +63,7 @@ class NodeActivities:
 
 
 async def _carry(group: RuntimeGroup, task: RegionTask, compiled: Compiled) -> RegionReport:
-    admission = await admit(group, task) if task.admit else None
+    admission = await admit(group, task, compiled) if task.admit else None
     return await Region(group, task, compiled).carry(admission)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,30 @@ async def test_each_group_runs_under_its_own_policy(
         refused = await (await start(temporal_client, fetching(server.url), two)).wait()
     assert isinstance(refused, Failed)
     assert "Blocked" in refused.message
+
+
+async def test_what_a_policy_says_of_files_holds_for_clients_that_know_nothing_of_it(
+    temporal_client: Client, task_queue: str, workers: GroupWorkers, tmp_path: Path
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    await workers.apply(
+        settings(
+            f"[groups.{task_queue}]\n"
+            f'audit = {{ to = "file", path = "{audit}" }}\n'
+            "dsl = { max_nodes = 2, max_edges = 1 }"
+        )
+    )
+    run = await start(temporal_client, coded("function main() { return 1 }"), task_queue)
+    status = await run.wait()
+    assert isinstance(status, Failed)
+    assert status.message.endswith(
+        "Validation failed: E020 3 nodes, at most 2 allowed; E021 2 edges, at most 1 allowed"
+    )
+    (record,) = map(json.loads, audit.read_text().splitlines())
+    assert record["details"] == {"errors": ["E020", "E021"]}
+    assert (record["event_type"], record["workflow_id"]) == (
+        "DslValidationFailed", run.execution_id,
+    )  # fmt: skip
 
 
 async def test_a_changed_policy_holds_for_what_begins_later(
