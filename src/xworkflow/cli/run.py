@@ -64,6 +64,7 @@ class Order:
     """Whether answers are printed while they come."""
     debug: DebugConfig | None = None
     group_id: str | None = None
+    priority: int | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -83,6 +84,12 @@ def register(app: typer.Typer) -> None:
             typer.Option("--id", metavar="ID", help="The run's id; the same id is the same run."),
         ] = None,
         group_id: GroupOption = None,
+        priority: Annotated[
+            int | None,
+            typer.Option(
+                min=1, max=5, metavar="1-5", help="Before others of its group: 1 is first."
+            ),
+        ] = None,
         quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
         live: Annotated[
             bool | None,
@@ -110,6 +117,7 @@ def register(app: typer.Typer) -> None:
                 may_join=execution_id is not None,
                 live=shown and not as_json,
                 group_id=group_id,
+                priority=priority,
             )
             return run_async(run(order, address, as_json=as_json, quiet=quiet, stay=stay))
 

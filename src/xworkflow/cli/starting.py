@@ -39,7 +39,7 @@ async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
-    builder.options(stream=order.live)
+    builder.options(stream=order.live, priority=order.priority)
     if order.debug is not None:
         builder.debug(order.debug)
     async with worker_for(place, task_queue(order.group_id), live=order.live):

@@ -134,6 +134,8 @@ class RunOptions(_Wire):
     """Set by a client that traces: then inline nodes have spans, too."""
     stream: bool = False
     """Whether the models of a Dify export are asked for their answers in pieces."""
+    priority: int | None = Field(default=None, ge=1, le=5)
+    """Temporal's, among the runs of a task queue: 1 comes first, 3 is the server's default."""
 
 
 class Policy(_Wire):
