@@ -444,8 +444,9 @@ class Shell:
     # ---- local regions
 
     def _start_region(self, starts: tuple[tuple[int, StartNode], ...], *, admit: bool) -> None:
-        state, run = self.carrier.dump_for_region(starts), None
-        if self.run_input.chunk is not None:
+        breathes_only = not (starts or admit)
+        state, run = {} if breathes_only else self.carrier.dump_for_region(starts), None
+        if self.run_input.chunk is not None and not breathes_only:
             # the plan is found by its key: the text need not travel again
             run = self.run_input.model_copy(
                 update={"state": state, "schema_text": "", "pool": None}
