@@ -137,9 +137,11 @@ class ChildStarted:
 class HistoryFeed:
     """Reads one history. ``carrier`` is None until its first event was taken.
 
-    A workflow takes the updates of a task before its other news, and a history tells of them behind
-    the end of the task: so the other news are held until the next event, or until ``settle``. What
-    a task did stands on one page of a history.
+    A workflow takes the signals and updates of a task before its other news, and a history tells of
+    the updates behind the task's end. So the other news are held (``holds``) until an event that is
+    no update of that task, or until ``settle``, which whoever reads calls where no event follows:
+    at the end, or where it waits for more. (A server writes what a task did at once, and a page of
+    a history ends behind it, however small pages are.)
 
     ``child_started`` and ``child_ended`` are set by the event that was taken last.
     """
@@ -232,13 +234,18 @@ class HistoryFeed:
         self._take_batch([arrival for arrival in batch if arrival.rank == _SIGNALS])
         self._held = [arrival for arrival in batch if arrival.rank != _SIGNALS]
 
-    def settles_before(self, event: HistoryEvent | None) -> bool:
-        """Whether news are held that come before this event, or before the end of a page."""
+    @property
+    def holds(self) -> bool:
+        """Whether news of the task that was read last may come behind updates."""
+        return bool(self._held)
+
+    def settles_before(self, event: HistoryEvent) -> bool:
+        """Whether news are held that come before this event."""
         accepted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
-        return bool(self._held) and (event is None or event.event_type != accepted)
+        return self.holds and event.event_type != accepted
 
     def settle(self) -> list[GraphEngineEvent]:
-        """No update belongs to the task that was read last: take the rest of its news."""
+        """The task that was read last has no more updates: take the rest of its news."""
         self._events = []
         self.child_started = self.child_ended = None
         self._take_held()
