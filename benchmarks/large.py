@@ -96,8 +96,8 @@ async def measure(client: Client, name: str, schema: WorkflowSchema, items: int)
     status = await handle.wait()
     took = time.perf_counter() - began
     if isinstance(status, Completed):
-        out = status.outputs.get("out")
-        if isinstance(out, list) and len(out) != items:
+        out: Any = status.outputs.get("out", [])
+        if len(out) != items:
             raise SystemExit(f"{name}: {len(out)} results")
     elif "Max iterations" not in str(status):
         raise SystemExit(f"{name}: {status}")
@@ -144,7 +144,7 @@ async def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--chain", type=int, default=10_000)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=20_000)

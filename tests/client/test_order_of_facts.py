@@ -78,7 +78,7 @@ async def sent(
     """An update of which the server knows, and no worker."""
     temporal = bench.client.get_workflow_handle(handle.execution_id)
     sending = asyncio.create_task(
-        temporal.start_update(update, arg, id="u", wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+        temporal.start_update(update, arg, id="u", wait_for_stage=WorkflowUpdateStage.ACCEPTED)  # pyright: ignore[reportUnknownMemberType]
     )
     request = PollWorkflowExecutionUpdateRequest(
         namespace=bench.client.namespace, update_ref=UpdateRef(update_id="u")
