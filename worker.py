@@ -14,7 +14,7 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     Interceptor,
     Plugin,
-    PollerBehaviorSimpleMaximum,
+    PollerBehaviorAutoscaling,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkflowRunner,
@@ -90,9 +90,10 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
         max_concurrent_workflow_tasks=max(2, slots.workflow_tasks),  # the SDK's least, with a cache
         max_concurrent_activities=slots.activities,
         max_concurrent_local_activities=slots.local_activities,
-        # one of the workflow pollers is for the process's own sticky queue
-        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=max(2, slots.pollers)),
-        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=slots.pollers),
+        # an idle group keeps three polls open: one for activities, one for workflows, and one for
+        # those in the cache of this process
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(maximum=slots.pollers, initial=1),
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=slots.pollers, initial=1),
         # a cancel travels with the answer to a heartbeat; the default throttle makes it wait 12 s
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         # the next task of a run whose worker died waits this long before another may have it

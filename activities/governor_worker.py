@@ -1,4 +1,8 @@
-"""The worker of a group's ledger: polls beside the group's own, in every process of the group."""
+"""The worker of ledgers: one in each process that serves governed groups, beside the groups' own.
+
+A ledger is a workflow that needs nothing of its group, so one worker carries those of all groups: a
+group that idles has no worker for it.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
-from weakref import WeakKeyDictionary
+from typing import Any, Final
 
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunner
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkflowRunner
 
-from xworkflow.activities.governor_broker import GovernorBroker, governor_queue
+from xworkflow.activities.governor_broker import GOVERNOR_QUEUE, GovernorBroker
 from xworkflow.activities.other_loop import in_loop_of
 from xworkflow.activities.run_ends import is_over
 from xworkflow.domain.governing import (
@@ -26,7 +29,8 @@ from xworkflow.domain.governing import (
 from xworkflow.domain.wire import GRAPH_WORKFLOW, RegionReport
 
 _SIDE_BY_SIDE: Final = 16
-_polled: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
+_CACHED: Final = 1000
+_POLLERS: Final = 5
 
 
 @asynccontextmanager
@@ -37,39 +41,72 @@ async def ledger_worker(
     runner: WorkflowRunner,
     loop: asyncio.AbstractEventLoop | None,
 ) -> AsyncGenerator[None]:
-    """Poll for the ledger for the length of a block; at its end the broker, which works in
-    ``loop``, tells the ledger what is left to tell.
+    """Poll for ledgers for the length of a block; at its end the broker, which works in ``loop``,
+    tells its ledger what is left to tell.
 
-    Few pollers: exchanges come one at a time from each process.
+    Blocks of the same client and event loop share a worker, which ends with the last of them. One
+    that dies cancels the blocks, as the SDK's own do.
     """
-    queue, sweep = governor_queue(broker.group_id), Sweep(client)
-    polled = _polled.setdefault(client, set())
-    if queue in polled:  # another group object of the same id: one worker is enough
+    key = (client, asyncio.get_running_loop())
+    shared = _running.get(key)
+    if shared is None:
+        shared = _running[key] = _Shared(_worker(client, ledger, runner))
+    user = asyncio.current_task()
+    shared.users.append(user)
+    try:
         try:
             yield
         finally:
             await in_loop_of(loop, broker.aclose())
-        return
-    worker = Worker(
+    finally:
+        shared.users.remove(user)
+        if not shared.users:
+            del _running[key]
+            await shared.end()
+        shared.raise_if_it_died()
+
+
+class _Shared:
+    """A worker that polls from now on, and the tasks that need it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.users: list[asyncio.Task[Any] | None] = []
+        self._worker = worker
+        self._polling = asyncio.create_task(worker.run())
+        self._polling.add_done_callback(self._ended)
+
+    async def end(self) -> None:
+        if not self._polling.done():
+            await self._worker.shutdown()
+        await asyncio.wait({self._polling})
+
+    def raise_if_it_died(self) -> None:
+        if self._polling.done() and not self._polling.cancelled():
+            self._polling.result()
+
+    def _ended(self, polling: asyncio.Task[None]) -> None:
+        if not polling.cancelled() and polling.exception() is not None:
+            for user in self.users:
+                if user is not None:
+                    user.cancel()
+
+
+_running: Final[dict[tuple[Client, asyncio.AbstractEventLoop], _Shared]] = {}
+
+
+def _worker(client: Client, ledger: type, runner: WorkflowRunner) -> Worker:
+    sweep = Sweep(client)
+    return Worker(
         client,
-        task_queue=queue,
+        task_queue=GOVERNOR_QUEUE,
         workflows=[ledger],
         activities=[sweep.sweep, sweep.doubt],
         workflow_runner=runner,
-        max_cached_workflows=4,
+        max_cached_workflows=_CACHED,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
-        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=2),
-        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=1),
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(maximum=_POLLERS, initial=1),
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=_POLLERS, initial=1),
     )
-    polled.add(queue)
-    try:
-        async with worker:
-            try:
-                yield
-            finally:
-                await in_loop_of(loop, broker.aclose())
-    finally:
-        polled.discard(queue)
 
 
 class Sweep:

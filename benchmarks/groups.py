@@ -65,6 +65,7 @@ class Found:
     rss: float
     cpu: float
     polls: int
+    refused: float
     files: int
     threads: int
     server_rss: float
@@ -76,18 +77,32 @@ class Found:
 
 
 class Polls:
-    """Counts the open polls of this process, as the SDK tells them."""
+    """Counts the open polls of this process, and those that the server refused, as the SDK tells
+    them."""
 
     def __init__(self) -> None:
-        self._told = MetricBuffer(1_000_000)
+        self._told = MetricBuffer(100_000)
         self._open: dict[tuple[tuple[str, Any], ...], float] = {}
+        self.refused = 0.0
         Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=self._told)))
 
-    def count(self) -> int:
+    def listen(self) -> None:
+        """Take what was told: the buffer drops what it has no room for."""
         for update in self._told.retrieve_updates():
-            if update.metric.name.endswith("num_pollers"):
+            name = update.metric.name
+            if name.endswith("num_pollers"):
                 self._open[tuple(sorted(update.attributes.items()))] = update.value
+            elif name.endswith("long_request_failure"):
+                self.refused += update.value
+
+    def count(self) -> int:
+        self.listen()
         return int(sum(self._open.values()))
+
+    async def keep_listening(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.listen()
 
 
 def group_of(cell: Cell) -> RuntimeGroup:
@@ -132,6 +147,7 @@ async def measure(cell: Cell) -> Found:
     polls = Polls()
     client = await connect(cell.address)
     groups = [group_of(cell) for _ in range(cell.groups)]
+    listening = asyncio.create_task(polls.keep_listening())
     async with AsyncExitStack() as stack:
         began = time.perf_counter()
         for group in groups:
@@ -139,7 +155,7 @@ async def measure(cell: Cell) -> Found:
             await stack.enter_async_context(build_worker(client, group))
         started = (time.perf_counter() - began) * 1000
         await asyncio.sleep(SETTLE_SECS)
-        mine, servers = time.process_time(), cpu_secs(cell.server)
+        mine, servers, refused = time.process_time(), cpu_secs(cell.server), polls.refused
         await asyncio.sleep(cell.seconds)
         mine, servers = time.process_time() - mine, cpu_secs(cell.server) - servers
         idle = {
@@ -147,6 +163,7 @@ async def measure(cell: Cell) -> Found:
             "rss": resident_mb(os.getpid()),
             "cpu": mine / cell.seconds * 100,
             "polls": polls.count(),
+            "refused": (polls.refused - refused) / cell.seconds,
             "files": len(os.listdir("/proc/self/fd")),
             "threads": len(os.listdir("/proc/self/task")),
             "children": children(),
@@ -157,6 +174,7 @@ async def measure(cell: Cell) -> Found:
         small = await median_run(client, one, small_schema(), cell.rounds)
         ten = await median_run(client, one, ten_schema(cell.url), cell.rounds)
         began = time.perf_counter()
+    listening.cancel()
     stopped = (time.perf_counter() - began) * 1000
     return Found(**idle, small=small, ten=ten, stop_ms=stopped)
 
@@ -192,7 +210,7 @@ async def in_process_of_its_own(cell: Cell) -> Found:
 
 async def compare(arguments: argparse.Namespace) -> None:
     columns = (
-        "groups", "quota", "start s", "KB/group", "µs/s/group", "polls", "files", "threads",
+        "groups", "quota", "start s", "KB/group", "µs/s/group", "polls", "refused/s", "files", "threads",
         "procs", "server MB", "server %", "small ms", "ten ms", "stop s",
     )  # fmt: skip
     print(" ".join(f"{name:>10}" for name in columns), flush=True)
@@ -206,7 +224,7 @@ async def compare(arguments: argparse.Namespace) -> None:
                 count, "with" if quota else "without", f"{found.start_ms / 1000:.2f}",
                 f"{(found.rss - first.rss) / more * 1000:.0f}",
                 f"{(found.cpu - first.cpu) / more * 1e4:.0f}",
-                found.polls, found.files, found.threads, found.children,
+                found.polls, f"{found.refused:.0f}", found.files, found.threads, found.children,
                 f"{found.server_rss:.0f}", f"{found.server_cpu:.1f}",
                 f"{found.small:.1f}", f"{found.ten:.1f}", f"{found.stop_ms / 1000:.1f}",
             )  # fmt: skip
