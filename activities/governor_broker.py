@@ -59,8 +59,8 @@ _log = logging.getLogger("xworkflow.governor")
 
 
 GOVERNOR_QUEUE: Final = "xworkflow/governors"
-"""The task queue of all ledgers of a namespace. Not the groups' own: runs that wait for an answer of
-the ledger may fill all slots for workflow tasks of the group's queue."""
+"""The task queue of all ledgers of a namespace. Not the groups' own: runs that wait for an answer
+of the ledger may fill all slots for workflow tasks of the group's queue."""
 
 
 @dataclass(slots=True)

@@ -119,11 +119,7 @@ def small_schema() -> WorkflowSchema:
 
 def ten_schema(url: str) -> WorkflowSchema:
     """Five http and five code nodes in turn."""
-    nodes = [
-        node
-        for i in range(5)
-        for node in (http(f"call{i}", f"{url}/ok"), code(f"code{i}"))
-    ]
+    nodes = [node for i in range(5) for node in (http(f"call{i}", f"{url}/ok"), code(f"code{i}"))]
     return chain("ten", start("n"), *nodes, end(out="code4.n"))
 
 
@@ -158,14 +154,14 @@ async def measure(cell: Cell) -> Found:
         mine, servers, refused = time.process_time(), cpu_secs(cell.server), polls.refused
         await asyncio.sleep(cell.seconds)
         mine, servers = time.process_time() - mine, cpu_secs(cell.server) - servers
-        idle = {
+        idle: dict[str, Any] = {
             "start_ms": started,
             "rss": resident_mb(os.getpid()),
             "cpu": mine / cell.seconds * 100,
             "polls": polls.count(),
             "refused": (polls.refused - refused) / cell.seconds,
-            "files": len(os.listdir("/proc/self/fd")),
-            "threads": len(os.listdir("/proc/self/task")),
+            "files": entries("/proc/self/fd"),
+            "threads": entries("/proc/self/task"),
             "children": children(),
             "server_rss": resident_mb(cell.server),
             "server_cpu": servers / cell.seconds * 100,
@@ -189,6 +185,10 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def entries(folder: str) -> int:
+    return sum(1 for _ in Path(folder).iterdir())
+
+
 def children() -> int:
     tasks = Path("/proc/self/task").iterdir()
     return sum(len((task / "children").read_text().split()) for task in tasks)
@@ -196,22 +196,20 @@ def children() -> int:
 
 async def in_process_of_its_own(cell: Cell) -> Found:
     async with start_server() as server:
-        record = server.data.read_record()
-        assert record is not None
+        if (record := server.data.read_record()) is None:
+            raise SystemExit("the server has ended")
         with MockServer((MockResponse("GET", "/ok", response_body="fine"),)) as web:
             known = {"address": server.address, "server": record.server_pid, "url": web.url}
             command = [sys.executable, __file__, "--cell", dumps(asdict(cell) | known)]
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE
-            )
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
             out, _ = await process.communicate()
         return Found(**loads(out.splitlines()[-1]))
 
 
 async def compare(arguments: argparse.Namespace) -> None:
     columns = (
-        "groups", "quota", "start s", "KB/group", "µs/s/group", "polls", "refused/s", "files", "threads",
-        "procs", "server MB", "server %", "small ms", "ten ms", "stop s",
+        "groups", "quota", "start s", "KB/group", "µs/s/group", "polls", "refused/s", "files",
+        "threads", "procs", "server MB", "server %", "small ms", "ten ms", "stop s",
     )  # fmt: skip
     print(" ".join(f"{name:>10}" for name in columns), flush=True)
     for quota in (False, True):
