@@ -50,3 +50,26 @@ async def test_a_block_that_was_never_entered_is_stopped_at_once() -> None:
     block = Block()
     await OwnTask(block.open()).stop()
     assert block.entered == 0
+
+
+async def test_a_block_that_dies_is_told_of_once_and_one_that_was_stopped_is_not() -> None:
+    told: list[str] = []
+    died = asyncio.Event()
+
+    @asynccontextmanager
+    async def dying() -> AsyncGenerator[None]:
+        holder = asyncio.current_task()
+        assert holder is not None
+        asyncio.get_running_loop().call_soon(holder.cancel)
+        yield
+
+    def tell() -> None:
+        told.append("died")
+        died.set()
+
+    await OwnTask(dying()).start(tell)
+    await asyncio.wait_for(died.wait(), 1)
+    stopped = OwnTask(Block().open())
+    await stopped.start(lambda: told.append("stopped"))
+    await stopped.stop()
+    assert told == ["died"]
