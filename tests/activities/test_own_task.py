@@ -52,22 +52,24 @@ async def test_a_block_that_was_never_entered_is_stopped_at_once() -> None:
     assert block.entered == 0
 
 
-async def test_a_block_that_dies_is_told_of_once_and_one_that_was_stopped_is_not() -> None:
+async def test_a_block_that_dies_is_told_of_and_one_that_was_stopped_is_not() -> None:
+    holders: list[asyncio.Task[object]] = []
     told: list[str] = []
     died = asyncio.Event()
 
     @asynccontextmanager
-    async def dying() -> AsyncGenerator[None]:
+    async def mortal() -> AsyncGenerator[None]:
         holder = asyncio.current_task()
         assert holder is not None
-        asyncio.get_running_loop().call_soon(holder.cancel)
+        holders.append(holder)
         yield
 
     def tell() -> None:
         told.append("died")
         died.set()
 
-    await OwnTask(dying()).start(tell)
+    await OwnTask(mortal()).start(tell)
+    holders[0].cancel()
     await asyncio.wait_for(died.wait(), 1)
     stopped = OwnTask(Block().open())
     await stopped.start(lambda: told.append("stopped"))
