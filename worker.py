@@ -14,8 +14,6 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     Interceptor,
     Plugin,
-    PollerBehavior,
-    PollerBehaviorAutoscaling,
     PollerBehaviorSimpleMaximum,
     UnsandboxedWorkflowRunner,
     Worker,
@@ -114,8 +112,10 @@ class GroupWorker:
             max_concurrent_activities=slots.activities,
             max_concurrent_local_activities=slots.local_activities,
             # one of the workflow pollers is for the process's own sticky queue
-            workflow_task_poller_behavior=_polling(slots.pollers, least=2),
-            activity_task_poller_behavior=_polling(slots.pollers, least=1),
+            workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(
+                maximum=max(2, slots.pollers)
+            ),
+            activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=slots.pollers),
             # a cancel travels with the answer to a heartbeat; the default throttle makes it wait
             # 12 s
             max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -167,14 +167,6 @@ def build_worker(  # noqa: PLR0913 - what a worker is made of, with defaults
         max_cached_workflows=max_cached_workflows,
         node_loop=node_loop,
     ).worker
-
-
-def _polling(most: int, *, least: int) -> PollerBehavior:
-    """An idle group keeps one poll of each kind open; scaling costs it 50 µs of CPU a second for
-    each kind, which is why ``pollers=1`` does without."""
-    if most == 1:
-        return PollerBehaviorSimpleMaximum(maximum=least)
-    return PollerBehaviorAutoscaling(maximum=most, initial=1)
 
 
 def _governance(
