@@ -1,4 +1,11 @@
-"""JavaScript on V8: one fresh isolate for each call, made while the process waits for it."""
+"""JavaScript on V8: one fresh isolate for each call, made while the process waits for it.
+
+What an isolate costs is what a call costs, so nothing is done twice for one. A first isolate, in which
+no script ever runs, is kept for as long as the process lives: V8 drops what all isolates share, its
+read-only heap and its tables, with the last of them, and would make it anew for each call. Our
+built-ins take the place of mini-racer's own ``setTimeout``, the first script that it runs in a new
+isolate.
+"""
 
 import asyncio
 import json
@@ -15,13 +22,18 @@ from py_mini_racer import (
     JSPromise,
     JSPromiseError,
     MiniRacer,
+    _mini_racer,
     mini_racer,
 )
 
 from .serving import failure, serve
 
-_PARTS = ("encoding", "console", "timers", "entry")
-_LATE_PARTS = ("digests", "random", "aes_gcm", "datetime", "late")
+_LATE_SOURCES = {
+    "console": ("console",),
+    "streams": ("streams",),
+    "timers": ("timers",),
+    "tools": ("encoding", "digests", "random", "aes_gcm", "datetime", "tools"),
+}
 _ENTROPY_BYTES = 32
 _ENTROPY = "/dev/urandom"  # V8 opens it for each isolate
 _OOM_POLL_SECS = 0.05
@@ -29,9 +41,9 @@ _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
 
 def _read_builtins() -> str:
-    """All built-ins; those that few scripts use as a text, which ``entry.js`` reads when needed."""
-    late = json.dumps('"use strict";\n' + _read(_LATE_PARTS))
-    return f"const LATE_SOURCE = {late};\n{_read(_PARTS)}"
+    """All built-ins; those that few scripts use as texts, which ``entry.js`` reads when needed."""
+    late = {name: '"use strict";\n' + _read(parts) for name, parts in _LATE_SOURCES.items()}
+    return f"const LATE_SOURCES = {json.dumps(late)};\n{_read(('entry',))}"
 
 
 def _read(parts: tuple[str, ...]) -> str:
@@ -56,6 +68,8 @@ class JavaScript:
         self._loop = asyncio.new_event_loop()
         self._builtins = _read_builtins()
         self._isolate = ExitStack()
+        self._first = ExitStack()
+        self._loop.run_until_complete(self._keep_first())
 
     def prepare(self) -> None:
         self._loop.run_until_complete(self._renew())
@@ -63,11 +77,15 @@ class JavaScript:
     def run(self, request: dict[str, Any]) -> bytes:
         return self._loop.run_until_complete(self._call(request))
 
+    async def _keep_first(self) -> None:
+        self._first.enter_context(mini_racer(self._loop))
+
     async def _renew(self) -> None:
         self._isolate.close()
-        self._vm = self._isolate.enter_context(mini_racer(self._loop))
         entropy = os.urandom(_ENTROPY_BYTES).hex()
-        self._vm.eval(f'((HOST_ENTROPY) => {{ "use strict";\n{self._builtins}\n}})("{entropy}")')
+        builtins = f'((HOST_ENTROPY) => {{ "use strict";\n{self._builtins}\n}})("{entropy}")'
+        _mini_racer.INSTALL_SET_TIMEOUT = builtins
+        self._vm = self._isolate.enter_context(mini_racer(self._loop))
 
     async def _call(self, request: dict[str, Any]) -> bytes:
         self._vm.set_hard_memory_limit(request["memory_bytes"])
