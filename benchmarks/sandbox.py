@@ -131,7 +131,9 @@ def cpu_secs(processes: set[int]) -> float:
     """CPU time so far of these processes and of this one (Linux)."""
     ticks = 0
     for process in processes:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        )
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK") + time.process_time()
 

@@ -1,16 +1,16 @@
 """JavaScript on V8: one fresh isolate for each call, made while the process waits for it.
 
-What an isolate costs is what a call costs, so nothing is done twice for one. A first isolate, in which
-no script ever runs, is kept for as long as the process lives: V8 drops what all isolates share, its
-read-only heap and its tables, with the last of them, and would make it anew for each call. Our
-built-ins take the place of mini-racer's own ``setTimeout``, the first script that it runs in a new
-isolate.
+What an isolate costs is what a call costs. A first isolate, in which no script ever runs, is kept
+for as long as the process lives: with the last of them V8 drops what all of them share, its
+read-only heap and its tables, and would make that anew for each call. Our built-ins take the place
+of mini-racer's own ``setTimeout``, the first script that it runs in a new isolate.
 """
 
 import asyncio
 import json
 import os
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,35 +67,28 @@ class JavaScript:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._builtins = _read_builtins()
-        self._isolate = ExitStack()
-        self._first = ExitStack()
-        self._loop.run_until_complete(self._keep_first())
+        self._isolate, self._first = ExitStack(), ExitStack()
+        with self._in_loop():
+            self._first.enter_context(mini_racer(self._loop))
 
     def prepare(self) -> None:
-        self._loop.run_until_complete(self._renew())
-
-    def run(self, request: dict[str, Any]) -> bytes:
-        return self._loop.run_until_complete(self._call(request))
-
-    async def _keep_first(self) -> None:
-        self._first.enter_context(mini_racer(self._loop))
-
-    async def _renew(self) -> None:
         self._isolate.close()
         entropy = os.urandom(_ENTROPY_BYTES).hex()
         builtins = f'((HOST_ENTROPY) => {{ "use strict";\n{self._builtins}\n}})("{entropy}")'
-        _mini_racer.INSTALL_SET_TIMEOUT = builtins
-        self._vm = self._isolate.enter_context(mini_racer(self._loop))
+        _mini_racer.INSTALL_SET_TIMEOUT = builtins  # pyright: ignore[reportPrivateImportUsage]
+        with self._in_loop():
+            self._vm = self._isolate.enter_context(mini_racer(self._loop))
 
-    async def _call(self, request: dict[str, Any]) -> bytes:
+    def run(self, request: dict[str, Any]) -> bytes:
         self._vm.set_hard_memory_limit(request["memory_bytes"])
         inputs, limit = json.dumps(request["inputs"]), request["max_output_bytes"]
         streams = json.dumps(request.get("streams", ""))
         try:
-            self._load(request["code"])
-            outcome = self._vm.eval(f"__xworkflow_run({inputs}, {limit}, {streams})")
+            with self._in_loop():
+                self._load(request["code"])
+                outcome = self._vm.eval(f"__xworkflow_run({inputs}, {limit}, {streams})")
             if isinstance(outcome, JSPromise):
-                outcome = await self._settled(outcome)
+                outcome = self._loop.run_until_complete(self._settled(outcome))
         except JSParseException as error:
             return failure("sandbox_compilation_error", f"Compilation error: {_headline(error)}")
         except JSOOMException:
@@ -103,6 +96,15 @@ class JavaScript:
         except (JSEvalException, JSPromiseError) as error:
             return failure("sandbox_execution_error", f"Execution error: {_headline(error)}")
         return str(outcome).encode()
+
+    @contextmanager
+    def _in_loop(self) -> Generator[None]:
+        """Stand where mini-racer insists to be called: most scripts need no turn of the loop."""
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(None)
 
     def _load(self, code: str) -> None:
         """Run the script's top level; the value of its last statement means nothing."""
