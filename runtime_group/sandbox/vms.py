@@ -100,10 +100,16 @@ class CodeVm(LentVm):
         limits: SandboxLimits,
         *,
         streams: Mapping[str, Sequence[str]] | None = None,
+        typescript: bool = False,
     ) -> CodeResult:
-        """Call the script's ``main``; only JavaScript knows streams. Raises SandboxError."""
+        """Call the script's ``main``; only JavaScript knows streams, and TypeScript.
+
+        Raises SandboxError, or NodeError ``config_error`` for TypeScript without its extra.
+        """
         engine = _ENGINE_NAMES[self._borrowed().engine]
-        more = {"streams": _inputs_json(streams, limits)} if streams else {}
+        more: dict[str, str | int] = {"typescript": 1} if typescript else {}
+        if streams:
+            more["streams"] = _inputs_json(streams, limits)
         reply = await self._call(code, inputs, limits, **more)
         chunks = reply.get("chunks")
         return CodeResult(
@@ -154,9 +160,10 @@ class TieredPythonVm(CodeVm):
         limits: SandboxLimits,
         *,
         streams: Mapping[str, Sequence[str]] | None = None,
+        typescript: bool = False,
     ) -> CodeResult:
         """Call the script's ``main``, in the first tier that can. Raises SandboxError."""
-        del streams  # only JavaScript listens
+        del streams, typescript  # JavaScript's
         began = time.monotonic()
         is_first = self._borrowed().engine == "python"
         if is_first and not self._second_tier.is_known(code):

@@ -9,8 +9,9 @@ of mini-racer's own ``setTimeout``, the first script that it runs in a new isola
 import asyncio
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +37,16 @@ _LATE_SOURCES = {
 }
 _ENTROPY_BYTES = 32
 _ENTROPY = "/dev/urandom"  # V8 opens it for each isolate
+_TYPESCRIPT_FILES = tuple(
+    str(Path(found.origin).parent)
+    for name in ("tree_sitter", "tree_sitter_typescript")
+    if (found := find_spec(name)) and found.origin
+)
 _OOM_POLL_SECS = 0.05
+_NO_TYPESCRIPT = failure(
+    "config_error",
+    "TypeScript needs an extra of the worker's installation: pip install 'xworkflow[typescript]'",
+)
 _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
 
@@ -51,11 +61,21 @@ def _read(parts: tuple[str, ...]) -> str:
     return "\n".join((folder / f"{part}.js").read_text(encoding="utf-8") for part in parts)
 
 
+def _typescript() -> Callable[[str], str] | None:
+    """What makes JavaScript of TypeScript, where the extra for it is installed."""
+    try:
+        from .typescript import TypeScript
+    except ImportError:
+        return None
+    return TypeScript().javascript
+
+
 class JavaScript:
     """The engine. All built-ins lie in one function: scripts see what ``entry.js`` makes global."""
 
     reads_to_start: ClassVar[tuple[str, ...]] = (
         str(Path(py_mini_racer.__file__).parent),
+        *_TYPESCRIPT_FILES,
         _ENTROPY,
         "/proc/self/status",
     )
@@ -67,6 +87,7 @@ class JavaScript:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._builtins = _read_builtins()
+        self._typescript = _typescript()
         self._isolate, self._first = ExitStack(), ExitStack()
         with self._in_loop():
             self._first.enter_context(mini_racer(self._loop))
@@ -80,6 +101,17 @@ class JavaScript:
             self._vm = self._isolate.enter_context(mini_racer(self._loop))
 
     def run(self, request: dict[str, Any]) -> bytes:
+        if "typescript" not in request:
+            return self._run(request)
+        if self._typescript is None:
+            return _NO_TYPESCRIPT
+        try:
+            code = self._typescript(request["code"])
+        except ValueError as error:
+            return failure("sandbox_compilation_error", f"Compilation error: {error}")
+        return self._run({**request, "code": code})
+
+    def _run(self, request: dict[str, Any]) -> bytes:
         self._vm.set_hard_memory_limit(request["memory_bytes"])
         inputs, limit = json.dumps(request["inputs"]), request["max_output_bytes"]
         streams = json.dumps(request.get("streams", ""))
