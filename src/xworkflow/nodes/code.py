@@ -66,6 +66,10 @@ class Code(WorkNode[CodeData]):
     A native script in JavaScript may ask for the pieces of a text that came in pieces:
     ``inputs.text.on_chunk(fn)``, ``.on_end(fn)``, ``.on_error(fn)``. What the callbacks give last
     is one more output, ``output``. Without ``on_chunk`` it gets the whole text.
+
+    ``language`` is ``javascript``, ``typescript`` (the worker needs the extra ``typescript``),
+    ``python3`` or ``wasm``. TypeScript's types are left out and never checked; enums, namespaces,
+    parameter properties, decorators and ``<T>x`` casts are refused with their place.
     """
 
     type: ClassVar[str] = "code"
