@@ -10,20 +10,30 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from xworkflow.errors import MisuseError
-from xworkflow.ports import JsRuntime, PythonRuntime, TemplateRuntime, WasmRuntime
+from xworkflow.ports import (
+    JsRuntime,
+    PythonRuntime,
+    SandboxLimits,
+    TemplateRuntime,
+    WasmRuntime,
+)
 from xworkflow.runtime_group.sandbox.budget import ProcessBudget, Share, process_budget
 from xworkflow.runtime_group.sandbox.process import Engine, SandboxProcess
 from xworkflow.runtime_group.sandbox.slots import ProcessSlots
 from xworkflow.runtime_group.sandbox.stats import SandboxStats
 from xworkflow.runtime_group.sandbox.vms import (
+    CachedWasmVm,
     CodeVm,
     LentVm,
     TemplateVm,
     TieredPythonVm,
+    WasmCompilerVm,
     WasmVm,
 )
+from xworkflow.runtime_group.sandbox.wasm_cache import WasmCache
 
 _REMEMBERED_SCRIPTS: Final = 1000
 
@@ -47,7 +57,9 @@ class DefaultSandboxPool:
     the death of the worker. ``max_*_vms`` bound the processes of each language, ``max_reuse`` the
     scripts that one of them runs, and ``idle_timeout_secs`` how long it waits for the next. All
     pools of a worker process share one ``budget`` of processes fairly. ``python_tier2`` lets
-    CPython run what monty cannot.
+    CPython run what monty cannot. ``wasm_cache`` is a directory that keeps compiled WebAssembly
+    modules for all workers of this user; made at need, and refused (MisuseError) when others can
+    enter it.
     """
 
     def __init__(  # noqa: PLR0913 - bounds and ages, all with defaults
@@ -61,6 +73,7 @@ class DefaultSandboxPool:
         idle_timeout_secs: float = 60.0,
         budget: ProcessBudget | None = None,
         python_tier2: PythonTier2 | None = None,
+        wasm_cache: Path | None = None,
     ) -> None:
         self.max_js_vms = max_js_vms
         self.max_wasm_vms = max_wasm_vms
@@ -72,7 +85,9 @@ class DefaultSandboxPool:
         self._budget = budget or process_budget()
         self._share = Share(self._count_idle, self._give_up_idle, self._abandon)
         self.python_tier2 = python_tier2
+        self._compiling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._needs_tier2: OrderedDict[bytes, None] = OrderedDict()
+        self._compiled = None if wasm_cache is None else WasmCache(wasm_cache)
         self._slots = self._new_slots()
 
     def stats(self) -> SandboxStats:
@@ -117,7 +132,8 @@ class DefaultSandboxPool:
         self._take_back(vm)
 
     async def acquire_wasm_vm(self) -> WasmRuntime:
-        return WasmVm(await self._bound_slots("wasm").acquire())
+        process = await self._bound_slots("wasm").acquire()
+        return WasmVm(process) if self._compiled is None else CachedWasmVm(process, self)
 
     async def release_wasm_vm(self, vm: WasmRuntime) -> None:
         self._take_back(vm)
@@ -170,6 +186,26 @@ class DefaultSandboxPool:
         if len(self._needs_tier2) > _REMEMBERED_SCRIPTS:
             self._needs_tier2.popitem(last=False)
 
+    async def compiled(self, code: str, limits: SandboxLimits) -> bytes:
+        """A compiled WebAssembly module: from disk, else made by a process of its own.
+
+        Raises SandboxError.
+        """
+        kept = self._compiled
+        if kept is None:
+            raise MisuseError("this pool keeps no compiled modules")
+        async with self._compiling.setdefault(code, asyncio.Lock()):
+            found = await asyncio.to_thread(kept.load, code)
+            if found is None:
+                slots = self._bound_slots("wasm_compiler")
+                process = await slots.acquire()
+                try:
+                    found = await WasmCompilerVm(process).compile(code, limits)
+                finally:
+                    slots.release(process)
+                await asyncio.to_thread(kept.store, code, found)
+            return found
+
     async def exchange(self, process: SandboxProcess) -> SandboxProcess:
         """Take a process back, then lend one of Python's second tier.
 
@@ -200,13 +236,14 @@ class DefaultSandboxPool:
             "python": self.max_python_vms,
             "cpython": self.max_python_vms if self.python_tier2 else 0,
             "wasm": self.max_wasm_vms,
+            "wasm_compiler": self.max_wasm_vms if self._compiled else 0,
             "template": self.max_template_vms,
         }
         return {
             engine: ProcessSlots(
                 engine,
                 size=size,
-                max_reuse=self._max_reuse,
+                max_reuse=1 if engine == "wasm_compiler" else self._max_reuse,
                 idle_timeout_secs=self._idle_timeout_secs,
                 budget=self._budget,
                 share=self._share,

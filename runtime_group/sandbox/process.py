@@ -20,7 +20,7 @@ from xworkflow.errors import SandboxError
 from xworkflow.runtime_group.sandbox import failures, metrics
 from xworkflow.runtime_group.sandbox.replies import read_reply
 
-Engine = Literal["javascript", "python", "cpython", "wasm", "template"]
+Engine = Literal["javascript", "python", "cpython", "wasm", "wasm_compiler", "template"]
 
 _SCRIPT: Final = Path(__file__).parent / "child_process" / "start.py"
 _LENGTH: Final = struct.Struct(">I")

@@ -33,4 +33,5 @@ class SandboxStats:
     python: LanguageStats = field(default_factory=LanguageStats)
     cpython: LanguageStats = field(default_factory=LanguageStats)
     wasm: LanguageStats = field(default_factory=LanguageStats)
+    wasm_compiler: LanguageStats = field(default_factory=LanguageStats)
     template: LanguageStats = field(default_factory=LanguageStats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,11 @@ from typing import Any, Final, Protocol
 
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
-from xworkflow.errors import MisuseError, SandboxError
+from xworkflow.errors import MisuseError, NodeError, SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits
 from xworkflow.runtime_group.sandbox import failures
 from xworkflow.runtime_group.sandbox.process import Engine, SandboxProcess
+from xworkflow.runtime_group.sandbox.wasm_cache import WORTH_BYTES
 
 _ENGINE_NAMES: Final[Mapping[Engine, str]] = {
     "javascript": "v8",
@@ -30,6 +32,10 @@ _WASM_CODE_BYTES: Final = 7 * 1024 * 1024
 _WASM_TALK_BYTES: Final = 1024 * 1024
 _COMPILE_GROWTH: Final = 400
 """Bytes that compiling may take per byte of a module."""
+_COMPILED_BYTES: Final = 64 * 1024 * 1024
+"""Base64 of what the largest module becomes."""
+_MODULE_WANTED: Final = "module_wanted"
+"""What a process answers that is to compile nothing, and does not have the module."""
 
 
 class LentVm:
@@ -94,10 +100,16 @@ class CodeVm(LentVm):
         limits: SandboxLimits,
         *,
         streams: Mapping[str, Sequence[str]] | None = None,
+        typescript: bool = False,
     ) -> CodeResult:
-        """Call the script's ``main``; only JavaScript knows streams. Raises SandboxError."""
+        """Call the script's ``main``; only JavaScript knows streams, and TypeScript.
+
+        Raises SandboxError, or NodeError ``config_error`` for TypeScript without its extra.
+        """
         engine = _ENGINE_NAMES[self._borrowed().engine]
-        more = {"streams": _inputs_json(streams, limits)} if streams else {}
+        more: dict[str, str | int] = {"typescript": 1} if typescript else {}
+        if streams:
+            more["streams"] = _inputs_json(streams, limits)
         reply = await self._call(code, inputs, limits, **more)
         chunks = reply.get("chunks")
         return CodeResult(
@@ -148,9 +160,10 @@ class TieredPythonVm(CodeVm):
         limits: SandboxLimits,
         *,
         streams: Mapping[str, Sequence[str]] | None = None,
+        typescript: bool = False,
     ) -> CodeResult:
         """Call the script's ``main``, in the first tier that can. Raises SandboxError."""
-        del streams  # only JavaScript listens
+        del streams, typescript  # JavaScript's
         began = time.monotonic()
         is_first = self._borrowed().engine == "python"
         if is_first and not self._second_tier.is_known(code):
@@ -179,20 +192,82 @@ class WasmVm(LentVm):
         self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
     ) -> CodeResult:
         """Call the module's ``main``. Raises SandboxError."""
+        return await self._execute(code, inputs, limits)
+
+    async def _execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits, **more: str
+    ) -> CodeResult:
         within = replace(
             limits,
             max_code_bytes=_WASM_CODE_BYTES,
             max_input_bytes=min(limits.max_input_bytes, _WASM_TALK_BYTES),
             max_output_bytes=min(limits.max_output_bytes, _WASM_TALK_BYTES),
+            # compiling is the process's own work: it has memory for that beside the guest's
+            max_memory_bytes=limits.max_memory_bytes + _compile_bytes(code),
         )
-        reply = await self._call(
+        guest_memory = limits.max_memory_bytes
+        reply = await self._call(code, inputs, within, guest_memory_bytes=guest_memory, **more)
+        return CodeResult(value=reply["value"], engine=_ENGINE_NAMES["wasm"])
+
+
+class ModuleSource(Protocol):
+    """Where a pool has compiled modules from."""
+
+    async def compiled(self, code: str, limits: SandboxLimits) -> bytes: ...
+
+
+class CachedWasmVm(WasmVm):
+    """A WasmRuntime whose process is given its modules compiled, if it has not got them already."""
+
+    def __init__(self, process: SandboxProcess, modules: ModuleSource) -> None:
+        super().__init__(process)
+        self._modules = modules
+
+    async def execute(
+        self, code: str, inputs: Mapping[str, JsonValue], limits: SandboxLimits
+    ) -> CodeResult:
+        """Call the module's ``main``. Raises SandboxError."""
+        if len(code) < WORTH_BYTES:
+            return await self._execute(code, inputs, limits)
+        began = time.monotonic()
+        try:
+            return await self._execute(code, inputs, limits, compiled="")
+        except NodeError as error:
+            if error.code != _MODULE_WANTED:
+                raise
+        compiled = await self._modules.compiled(code, _with_time_left(limits, began))
+        return await self._execute(
             code,
             inputs,
-            # compiling is the process's own work: it has memory for that beside the guest's
-            replace(within, max_memory_bytes=limits.max_memory_bytes + _COMPILE_GROWTH * len(code)),
-            guest_memory_bytes=limits.max_memory_bytes,
+            _with_time_left(limits, began),
+            compiled=base64.b64encode(compiled).decode(),
         )
-        return CodeResult(value=reply["value"], engine=_ENGINE_NAMES["wasm"])
+
+
+class WasmCompilerVm(LentVm):
+    """A process that compiles one module."""
+
+    async def compile(self, code: str, limits: SandboxLimits) -> bytes:
+        """The compiled module. Raises SandboxError."""
+        reply = await self._borrowed().call(
+            {
+                "code": code,
+                "timeout_secs": limits.timeout_secs,
+                "memory_bytes": limits.max_memory_bytes + _compile_bytes(code),
+            },
+            timeout_secs=limits.timeout_secs,
+            max_reply_bytes=_COMPILED_BYTES,
+        )
+        if "error" in reply:
+            raise failures.reported(reply)
+        try:
+            return base64.b64decode(str(reply["compiled"]), validate=True)
+        except (KeyError, ValueError):
+            raise failures.unavailable("the wasm_compiler process gave no module") from None
+
+
+def _compile_bytes(code: str) -> int:
+    return _COMPILE_GROWTH * len(code)
 
 
 class TemplateVm(LentVm):

@@ -19,7 +19,7 @@ from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import JsonValue
 
-Language = Literal["javascript", "python", "wasm"]
+Language = Literal["javascript", "typescript", "python", "wasm"]
 
 
 @runtime_checkable
@@ -85,8 +85,10 @@ class JsRuntime(Protocol):
         limits: SandboxLimits,
         *,
         streams: Mapping[str, Sequence[str]] | None = None,
+        typescript: bool = False,
     ) -> CodeResult:
-        """Call the script's ``main(inputs)``. Raises SandboxError.
+        """Call the script's ``main(inputs)``. Raises SandboxError, or NodeError ``config_error``
+        for TypeScript where the extra for it is not installed.
 
         ``streams`` has the pieces of the inputs that came in pieces, in the order in which they are
         played to the script's callbacks (spec/runtime.md 2.6). A script that asks for no pieces is

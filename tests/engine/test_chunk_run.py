@@ -109,6 +109,16 @@ def test_of_two_items_that_write_the_later_one_wins() -> None:
     assert end.writes == (PoolWrite(selector=("conversation", "x"), value=1),)
 
 
+def test_what_items_write_changes_no_byte_of_the_pool_that_they_got() -> None:
+    chunk = _chunk(["write", "write"])
+    before = json.dumps(chunk._run.pool)
+    chunk.begin(1)
+    for lane in (0, 1):
+        effects = _answered(chunk, lane)
+    assert _end(effects).writes
+    assert json.dumps(chunk._run.pool) == before
+
+
 def test_a_stopped_clock_stands_still_for_items_too() -> None:
     chunk = _chunk(["look"], fixed_timestamp=1_000)
     effects = chunk.begin(99_999)

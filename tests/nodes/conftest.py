@@ -48,6 +48,7 @@ class FakeVm:
     streams: list[Mapping[str, Sequence[str]] | None] = field(default_factory=list[Any])
     chunks: tuple[Any, ...] | None = None
     process_id: int = 1
+    typescript: bool = False
 
     async def execute(
         self,
@@ -56,7 +57,9 @@ class FakeVm:
         limits: SandboxLimits,
         *,
         streams: Mapping[str, Sequence[str]] | None = None,
+        typescript: bool = False,
     ) -> CodeResult:
+        self.typescript = typescript
         self.calls.append((code, inputs, limits))
         self.streams.append(streams)
         return CodeResult(self.result, stdout="printed", chunks=self.chunks)

@@ -41,6 +41,7 @@ async def test_an_output_variable_takes_the_whole_value() -> None:
     ("language", "vm"),
     [
         ("javascript", "js"), ("js", "js"), ("javascript3", "js"),
+        ("typescript", "js"), ("ts", "js"),
         ("python", "python"), ("python3", "python"), ("wasm", "wasm"),
     ],
 )  # fmt: skip
@@ -51,12 +52,23 @@ async def test_each_language_runs_in_its_own_vm_which_is_given_back(language: st
     assert sandbox.returned == [vm]
 
 
-@pytest.mark.parametrize("language", ["typescript", "ruby"])
+@pytest.mark.parametrize("language", ["lua", "ruby"])
 async def test_another_language_is_a_config_error(language: str) -> None:
     with pytest.raises(
         NodeError, match=f"Configuration error: Unsupported code language: {language}"
     ):
         await outputs(1, language=language)
+
+
+@pytest.mark.parametrize(
+    ("language", "typescript"), [("ts", True), ("typescript", True), ("js", False)]
+)
+async def test_types_are_stripped_from_typescript_alone(language: str, typescript: bool) -> None:
+    sandbox = FakeSandbox({"a": 1})
+    await Code().execute(node("code", code="c", language=language), pool(), ports(sandbox))
+    assert sandbox.vms["js"].typescript is typescript
+    found = [each.code for each in Code().check(node("code", code="c", language=language))]
+    assert found == ([] if typescript else ["E208"])
 
 
 async def test_inputs_override_variables_of_the_same_name() -> None:

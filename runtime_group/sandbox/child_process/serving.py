@@ -6,6 +6,7 @@ one; between these come one request and one reply.
 The end of the stream means that the worker is gone, and ends the process.
 """
 
+import gc
 import json
 import os
 import select
@@ -66,6 +67,7 @@ def serve(kind: type[Engine]) -> NoReturn:
     given_up += lockdown.seal(kind.reads_to_run, forks=kind.forks)
     if kind.forks and not {"seccomp", "landlock"} <= {*given_up}:
         os._exit(1)
+    gc.freeze()  # what is there now stays: no collection needs to look at it
     _send(channel, json.dumps({"lockdown": given_up}).encode())
     answer(engine, channel)
 

@@ -1,7 +1,8 @@
 """WebAssembly on wasmtime (spec/runtime.md 2.5): a fresh store and instance for each call.
 
 Compiled modules are kept by the hash of their bytes, in this process only. A compiled module is
-machine code, and this process runs guests: what it could write to a disk, nobody could trust.
+machine code, and this process runs guests: what it could write to a disk, nobody could trust. A
+worker that keeps modules on disk gives them to it (``wasm_cache.py``).
 """
 
 import base64
@@ -12,6 +13,7 @@ import re
 import struct
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Any, ClassVar, TypeVar
 
@@ -46,6 +48,7 @@ _CACHED_MODULES = 64
 _CACHED_SECS = 300.0
 _CACHED_MODULE_BYTES = 1024 * 1024
 _TEXT_LIMIT = 2000
+_MODULE_WANTED = "module_wanted"
 _TIMEOUT = failure("sandbox_timeout", "Execution timeout")
 _OUT_OF_MEMORY = failure("sandbox_memory_limit", "Memory limit exceeded")
 
@@ -72,18 +75,29 @@ class ModuleCache:
         self._engine = engine
         self._modules: OrderedDict[bytes, tuple[float, Module]] = OrderedDict()
 
-    def compiled(self, binary: bytes) -> Module:
-        """Raises WasmtimeError for a module that is not valid."""
+    def compiled(self, binary: bytes, given: bytes | None) -> Module:
+        """The module; ``given`` is the same compiled already, or empty: not to be compiled here.
+
+        Raises WasmtimeError for a module that is not valid, GuestError for one that is not here.
+        """
         key = hashlib.sha256(binary).digest()
         now = time.monotonic()
         compiled_at, module = self._modules.pop(key, (-_CACHED_SECS, None))
         if module is None or now - compiled_at > _CACHED_SECS:
-            compiled_at, module = now, Module(self._engine, binary)
+            if given == b"":
+                raise GuestError("the module is wanted", _MODULE_WANTED)
+            compiled_at, module = now, self._made(binary, given)
         if len(binary) <= _CACHED_MODULE_BYTES:
             self._modules[key] = compiled_at, module
         while len(self._modules) > _CACHED_MODULES:
             self._modules.popitem(last=False)
         return module
+
+    def _made(self, binary: bytes, given: bytes | None) -> Module:
+        if given is not None:
+            with suppress(WasmtimeError):  # of another processor
+                return Module.deserialize(self._engine, given)
+        return Module(self._engine, binary)
 
 
 class Alarm:
@@ -187,7 +201,7 @@ class WebAssembly:
     forks: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        engine = Engine(_config())
+        engine = Engine(config())
         self._linker = Linker(engine)
         self._linker.define_func("env", "abort", FuncType([ValType.i32()], []), _abort)
         self._modules = ModuleCache(engine)
@@ -205,9 +219,10 @@ class WebAssembly:
 
     def _run(self, request: dict[str, Any]) -> bytes:
         try:
-            module = self._modules.compiled(_binary(request["code"]))
+            given = base64.b64decode(request["compiled"]) if "compiled" in request else None
+            module = self._modules.compiled(binary_of(request["code"]), given)
         except (WasmtimeError, ValueError) as error:
-            return failure("sandbox_compilation_error", f"Compilation error: {_text(error)}")
+            return failure("sandbox_compilation_error", f"Compilation error: {text_of(error)}")
         except GuestError as error:
             return failure(error.code, str(error))
         try:
@@ -223,11 +238,11 @@ class WebAssembly:
         except WasmtimeError as error:
             if "exceeds memory limits" in str(error):
                 return _OUT_OF_MEMORY
-            return failure("sandbox_execution_error", f"Execution error: {_text(error)}")
+            return failure("sandbox_execution_error", f"Execution error: {text_of(error)}")
         return _as_reply(output)
 
 
-def _config() -> Config:
+def config() -> Config:
     config = Config()
     config.consume_fuel = True
     config.epoch_interruption = True
@@ -254,7 +269,7 @@ def _abort(code: int) -> None:
     raise AbortedError(f"the guest aborted with code {code}")
 
 
-def _binary(code: str) -> bytes:
+def binary_of(code: str) -> bytes:
     """The module of a code node: base64 of a binary, else text. Raises WasmtimeError, ValueError,
     GuestError."""
     text = code.strip()
@@ -283,11 +298,11 @@ def _failure_of(trap: Trap) -> bytes:
         case TrapCode.OUT_OF_FUEL:
             text = f"the guest used up its {_FUEL} units of fuel"
         case _:
-            text = _text(trap)
+            text = text_of(trap)
     return failure("sandbox_execution_error", f"Execution error: {text}")
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     """The innermost cause: the last line of a report with a backtrace, else the first line."""
     lines = str(error).strip().splitlines()
     last_is_cause = "Caused by:" in lines or isinstance(error, Trap)

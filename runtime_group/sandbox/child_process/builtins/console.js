@@ -1,7 +1,6 @@
 // What a script prints: arguments joined by spaces, calls by newlines. The host cuts it
 // further, at the limit of its call.
-const { stringify } = JSON;
-let printed = "";
+const { stdout, stringify } = given;
 const PRINT_LIMIT = 1 << 20;
 
 const printable = (value) => {
@@ -16,9 +15,11 @@ const printable = (value) => {
 };
 
 const print = (...values) => {
+  const printed = stdout.text;
   if (printed.length >= PRINT_LIMIT) return;
   const line = values.map(printable).join(" ");
-  printed = (printed === "" ? line : printed + "\n" + line).slice(0, PRINT_LIMIT);
+  stdout.text = (printed === "" ? line : printed + "\n" + line).slice(0, PRINT_LIMIT);
 };
 
 const console = { log: print, info: print, debug: print, warn: print, error: print };
+return { console, printable };

@@ -1,4 +1,5 @@
 // The clock, always UTC; formats are strftime's. What is no directive is printed as it stands.
+const { now } = given;
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = [
   "January", "February", "March", "April", "May", "June",

@@ -1,6 +1,5 @@
 // setTimeout on the one waiting primitive of the language, which scripts themselves do not get.
-const waitAsync = Atomics.waitAsync;
-const SharedBytes = SharedArrayBuffer;
+const { SharedBytes, waitAsync } = given;
 const pendingTimers = new Set();
 let nextTimer = 1;
 
@@ -17,3 +16,5 @@ const setTimeout = (callback, delay = 0, ...values) => {
 const clearTimeout = (id) => {
   pendingTimers.delete(id);
 };
+
+return { clearTimeout, setTimeout };

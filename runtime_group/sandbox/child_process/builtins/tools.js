@@ -1,7 +1,9 @@
-// The end of what is read at its first use: what it gives to entry.js.
-seedEntropy(HOST_ENTROPY);
+// The end of the tools: what they give to entry.js.
+seedEntropy(given.entropy);
 
 return {
+  atob,
+  btoa,
   crypto: {
     md5: (text) => toHex(digest(DIGESTS.md5, utf8Bytes(textOf(text)))),
     sha1: (text) => toHex(digest(DIGESTS.sha1, utf8Bytes(textOf(text)))),
@@ -15,5 +17,10 @@ return {
     aesDecrypt,
   },
   datetime,
-  random: { randomInt, randomFloat, randomBytes, uuidv4 },
+  random: { randomInt, randomFloat, randomBytes },
+  randomBytes,
+  randomFloat,
+  randomInt,
+  uuidv4,
+  utf8Length,
 };
