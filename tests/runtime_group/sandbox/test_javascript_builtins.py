@@ -149,3 +149,35 @@ async def test_conformance_case_045(run_js: Run) -> None:
             datetime_ok: datetime.timestamp() > 0 };
     }"""
     assert all((await run_js(code)).value.values())
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "Function = Object = JSON = Promise = null",
+        "Object.prototype.get = () => 'forged'; Object.prototype.tools = 1",
+        "Object.freeze(globalThis); Object.freeze(Object.prototype)",
+        "Date.now = null",
+    ],
+)
+async def test_built_ins_work_however_late_they_are_first_used(run_js: Run, spoilt: str) -> None:
+    """They are read at their first use, when a script may have changed what they are made of."""
+    code = f"""function main() {{
+        {spoilt};
+        console.log('seen');
+        return btoa('a') + crypto.md5('').length + randomInt(3, 3) + datetime.format('%%');
+    }}"""
+    result = await run_js(code)
+    assert (result.value, result.stdout) == ("YQ==323%", "seen")
+
+
+async def test_built_ins_are_properties_of_the_global_object(run_js: Run) -> None:
+    code = """function main() {
+        const names = Object.keys(globalThis).filter((name) => name !== 'main').sort();
+        const same = names.filter((name) => globalThis[name] === globalThis[name]);
+        crypto.mine = 1; btoa = 2; delete globalThis.atob;
+        return [names, same.length === names.length, crypto.mine, btoa, typeof atob];
+    }"""
+    wanted = """atob btoa clearTimeout console crypto datetime random randomBytes randomFloat
+        randomInt setTimeout uuidv4"""
+    assert (await run_js(code)).value == [wanted.split(), True, 1, 2, "undefined"]
