@@ -92,6 +92,11 @@ def group_of(watched: Watched) -> RuntimeGroup:
     return RuntimeGroup.builder().node_executor_registry(registry).build()
 
 
+MOST_KEPT = 64 * 1024
+"""Bytes that 50 runs may leave: one run's own state is more than half of that, and what the process
+has at all is thousands of times as much (the reference's bound is half of it)."""
+
+
 @pytest_asyncio.fixture
 async def group() -> AsyncIterator[RuntimeGroup]:
     group = group_of(Watched())
@@ -110,7 +115,7 @@ def alive(*kinds: type) -> int:
     return sum(isinstance(each, kinds) for each in gc.get_objects())
 
 
-async def test_50_runs_after_5_warm_ups_grow_the_heap_by_less_than_half(
+async def test_50_runs_after_5_warm_ups_grow_the_heap_by_less_than_one_run_needs(
     group: RuntimeGroup,
 ) -> None:
     tracemalloc.start()
@@ -125,7 +130,7 @@ async def test_50_runs_after_5_warm_ups_grow_the_heap_by_less_than_half(
         after = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert after < 1.5 * before
+    assert after - before < MOST_KEPT
 
 
 async def test_3_rounds_of_5_concurrent_runs_leave_no_more_than_one_round(
