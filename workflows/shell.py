@@ -4,8 +4,10 @@ Order is everything here. What arrives is put into an inbox, and the inbox is ta
 activation, sorted by what each arrival is about and not by when its callback happened to run. So
 the order of facts follows from the history alone, and a reader of the history feeds its own carrier
 in the same order (client/history.py). The rule, in both places: before each batch, drain if the
-history is long; then timers, finished activities, chunks (all by lane and plan index), the error
-handler, signals in their order, a stop, updates in their order, and last a region's report.
+history is long; then signals in their order, updates in their order, timers, finished activities,
+chunks (all by lane and plan index), the error handler, a stop, and last a region's report. (The SDK
+lets a workflow run on signals and updates before it tells of the rest of an activation: so they
+come first, in a batch of their own or in one with the others.)
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ from xworkflow.workflows.slot import Slot
 from xworkflow.workflows.tracing import RunTrace
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_TIMERS, _NODES, _CHUNKS, _HANDLER, _SIGNALS, _STOP, _UPDATES, _REGION = range(8)
+_SIGNALS, _UPDATES, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP, _REGION = range(8)
 
 Take = Callable[[], list[LaneEffect]]
 
