@@ -84,6 +84,7 @@ from xworkflow.workflows.options import (
     region_timeout,
     start_to_close,
 )
+from xworkflow.workflows.refusal_audit import audit_refusal
 from xworkflow.workflows.slot import Slot
 from xworkflow.workflows.tracing import RunTrace
 
@@ -292,7 +293,7 @@ class Shell:
                 slot.ask()
                 self._start_region((), admit=True)
         elif state.asked and state.idle_since is not None and not self._region_runs:
-            slot.give_back()
+            slot.give_back(policy.yields_to)
 
     def _place_taken(self, at: int) -> list[LaneEffect]:
         """Begin, or go on with what was to start; after it, the effects of that are carried out."""
@@ -369,6 +370,7 @@ class Shell:
                     # in no history: events are made again by whoever reads or replays it
                     self.log.append(effect.event)
                     self._trace.tell(self.carrier.compiled.plan, effect.event)
+                    audit_refusal(self.carrier.compiled.plan, self._execution_id, effect.event)
                 case _:
                     self._end(effect)
 
