@@ -52,6 +52,7 @@ async def attempt(group: RuntimeGroup, task: NodeTask, activity_try: int = 1) ->
     with about(task.execution_id, task.node_id), attempt_span(task) as tell:
         made = _Attempt(group, task, activity_try)
         report = await metered(group, task, made.report)
+        made.audit_budgets(report)
         tell(report)
         _log_end(task, report)
     return report
@@ -65,6 +66,11 @@ class _Attempt:
         self._masker = Masker()
         self._audit = AttemptAudit(group, task, self._masker)
         self._secrets = AttemptSecrets(group, self._masker, self._audit)
+
+    def audit_budgets(self, report: NodeReport) -> None:
+        """A call that its group's budgets refuse is never made, so nobody else tells of it."""
+        if report.failure is not None:
+            self._audit.over_quota(report.failure)
 
     async def report(self) -> NodeReport:
         try:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.security_limits import OutputTooLargeError
 from xworkflow.domain.values import JsonValue
-from xworkflow.domain.wire import NodeTask
-from xworkflow.errors import NodeError, SandboxError
+from xworkflow.domain.wire import DEFAULT_GROUP, NodeTask
+from xworkflow.errors import NodeError, NodeFailure, SandboxError
 from xworkflow.nodes.audit import EventType, Severity
 from xworkflow.ports import AuditLogger
-from xworkflow.runtime_group.credentials import DEFAULT_GROUP
 from xworkflow.runtime_group.egress import EgressRefused
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.masking import Masker
 
-_ANOMALIES: Final = ("output too large", "fuel", "loop", "recursion", "timeout")
+_ANOMALIES: Final = ("output too large", "output is longer", "out of fuel", "(rule max_")
+"""Texts of errors of templates that passed a bound (domain/jinja.py, domain/template_limits.py)."""
 _TOOLS: Final = frozenset({"tool", "agent"})
 _MEMORY: Final = "memory-"
 
@@ -59,34 +59,49 @@ class AttemptAudit:
             self._log("ToolInvocation", "Info", {"tool_name": name, "success": True})
         self._memory(success=True)
 
+    def over_quota(self, failure: NodeFailure) -> None:
+        """A failure that may be a quota's: told once."""
+        if failure.code == "resource_limit_exceeded" and "QuotaExceeded" not in self._logged:
+            self._log("QuotaExceeded", "Warning", quota_details(failure))
+
     def failed(self, error: NodeError) -> None:
         """What a failure tells: something was refused, or passed its bounds."""
-        text = error.failure.text
+        failure = error.failure
         if isinstance(error, EgressRefused):
             if "SsrfBlocked" not in self._logged:
                 details = {"host": error.host, "rule": error.rule, "reason": error.reason}
                 self._log("SsrfBlocked", "Warning", details)
         elif isinstance(error, OutputTooLargeError):
-            self._log("OutputSizeExceeded", "Warning", dict(error.failure.metadata))
-        elif error.failure.code == "resource_limit_exceeded":
-            self._log("QuotaExceeded", "Warning", {**error.failure.metadata, "reason": text})
-        elif self._task.node_type == "template-transform":
-            self._template(error, text)
-        elif isinstance(error, SandboxError):
             self._log(
-                "SandboxViolation",
-                "Warning",
-                {"sandbox_type": self._task.data.get("language") or "", "violation": error.code},
+                "OutputSizeExceeded", "Warning", {"node_id": self._task.node_id, **failure.metadata}
             )
+        elif self._task.node_type == "code":
+            self._script(error)
+        else:
+            self._template(error)
+        self.over_quota(failure)
         if self._task.node_type in _TOOLS:
-            self._log("ToolInvocation", "Info", {"success": False, "code": error.failure.code})
+            self._log("ToolInvocation", "Info", {"success": False, "code": failure.code})
         self._memory(success=False)
 
-    def _template(self, error: NodeError, text: str) -> None:
-        bounded = isinstance(error, SandboxError) or any(a in text.lower() for a in _ANOMALIES)
-        if bounded and "template too large" not in text.lower():
-            length = len(str(self._task.data.get("template") or ""))
-            details = {"template_length": length, "code": error.failure.code}
+    def _script(self, error: NodeError) -> None:
+        """A script that passed its bounds, or failed: one that tries what is not there does."""
+        if isinstance(error, SandboxError) or error.code == "timeout":
+            language = self._task.data.get("language") or ""
+            self._log(
+                "SandboxViolation", "Warning", {"sandbox_type": language, "violation": error.code}
+            )
+
+    def _template(self, error: NodeError) -> None:
+        """A template that passed its bounds. One with a mistake in it is none of this."""
+        length = _template_length(self._task.data)
+        if length is None:
+            return
+        text = error.failure.text.lower()
+        known = error.code == "template_error" and any(sign in text for sign in _ANOMALIES)
+        timed_out = error.code == "timeout" and self._task.node_type == "template-transform"
+        if known or timed_out or isinstance(error, SandboxError):
+            details = {"template_length": length, "code": error.code}
             self._log("TemplateRenderingAnomaly", "Warning", details)
 
     def _memory(self, *, success: bool) -> None:
@@ -123,3 +138,22 @@ class AttemptAudit:
                 "details": self._masker.json(dict(details)),
             }
         )
+
+
+def quota_details(failure: NodeFailure) -> dict[str, JsonValue]:
+    """What the record of a quota says: which, how much it is, how much was used."""
+    names = ("quota_type", "limit", "current")
+    known = {name: failure.metadata.get(name) for name in names}
+    return {**known, "reason": failure.text}
+
+
+def _template_length(data: Mapping[str, JsonValue]) -> int | None:
+    """Characters of a node's Jinja2 templates; None where it has none."""
+    drawn = [data.get("template")]
+    prompt = data.get("prompt_template")
+    for message in cast("list[Any]", prompt) if isinstance(prompt, list) else []:
+        if isinstance(message, dict):
+            text = cast("dict[str, Any]", message)
+            drawn.append(text.get("jinja2_text") if text.get("edition_type") == "jinja2" else None)
+    templates = [text for text in drawn if isinstance(text, str)]
+    return sum(map(len, templates)) if templates else None

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from xworkflow.activities.admission import admit
 from xworkflow.activities.attempt import attempt
+from xworkflow.activities.lending import Lending
 from xworkflow.activities.other_loop import in_loop
 from xworkflow.activities.region import Region, without_plan
 from xworkflow.domain.wire import LOCAL_REGION, NodeReport, NodeTask, RegionReport, RegionTask
@@ -28,10 +29,11 @@ class NodeActivities:
     """The activities of one group. The group is shared, and owned by the worker's process.
 
     Nodes are executed in ``loop``, when the group belongs to another event loop than the worker's.
+    ``lending.replace`` gives the activities that begin later another group.
     """
 
     def __init__(self, group: RuntimeGroup, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._group = group
+        self.lending = Lending(group)
         self._loop = loop
 
     def all(self) -> list[Callable[..., Awaitable[Any]]]:
@@ -46,9 +48,9 @@ class NodeActivities:
                 f"no activity '{activity.info().activity_type}' here", non_retryable=True
             )
         task: NodeTask = activity.payload_converter().from_payload(args[0].payload, NodeTask)
-        with _heartbeats():
+        with _heartbeats(), self.lending.lent() as group:
             tries = activity.info().attempt
-            return await in_loop(self._loop, attempt(self._group, task, tries))
+            return await in_loop(self._loop, attempt(group, task, tries))
 
     @activity.defn(name=LOCAL_REGION)
     async def local_region(self, task: RegionTask) -> RegionReport:
@@ -59,11 +61,13 @@ class NodeActivities:
         compiled = plans.find(task.plan_key)
         if compiled is None:
             return without_plan(task)
-        return await in_loop(self._loop, self._carry(task, compiled))
+        with self.lending.lent() as group:
+            return await in_loop(self._loop, _carry(group, task, compiled))
 
-    async def _carry(self, task: RegionTask, compiled: Compiled) -> RegionReport:
-        admission = await admit(self._group, task) if task.admit else None
-        return await Region(self._group, task, compiled).carry(admission)
+
+async def _carry(group: RuntimeGroup, task: RegionTask, compiled: Compiled) -> RegionReport:
+    admission = await admit(group, task, compiled) if task.admit else None
+    return await Region(group, task, compiled).carry(admission)
 
 
 @contextmanager

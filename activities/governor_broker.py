@@ -26,6 +26,7 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdate
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from xworkflow.activities.counted_calls import CountedCalls
 from xworkflow.activities.leases import Leases
 from xworkflow.activities.place_lease import PlaceLease
 from xworkflow.domain.governing import (
@@ -43,9 +44,7 @@ from xworkflow.domain.governing import (
     governor_id,
 )
 from xworkflow.domain.ledger import Ledger
-from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.wire import task_queue
-from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.ports import Reservation
 
 BATCH: Final = 200
@@ -78,7 +77,7 @@ class _Pending:
     ends: dict[str, RunEnds] = field(default_factory=dict[str, RunEnds])
 
 
-class GovernorBroker:
+class GovernorBroker(CountedCalls):
     """Belongs to one event loop, and has a task of its own only while it has something to say."""
 
     def __init__(
@@ -136,18 +135,6 @@ class GovernorBroker:
             self._speak()
         return found
 
-    async def check_workflow_start(self, group_id: str) -> None:
-        """Whether a run may start now; one that is to start asks by ``admit``."""
-        usage = await self.usage()
-        limit = self._quota.concurrent_runs
-        if limit is not None and len(usage.running) >= limit:
-            text = f"Concurrent workflow limit exceeded: {len(usage.running)}/{limit}"
-            raise NodeError(NodeFailure(code="resource_limit_exceeded", text=text))
-        del group_id
-
-    async def record_workflow_start(self, group_id: str, workflow_id: str) -> None:
-        await self.admit(group_id, RunAsks(run=workflow_id))
-
     async def record_workflow_end(self, group_id: str, workflow_id: str) -> None:
         """Give a run's place back, soon."""
         del group_id
@@ -176,42 +163,11 @@ class GovernorBroker:
             raise
         return taken
 
-    async def check_http_rate(self, group_id: str) -> None:
-        """Count one HTTP request, or refuse it."""
-        del group_id
-        charges = {Kind.HTTP_CALLS: 1}
-        (await self.reserve(charges, patience_secs=1.0)).settle(charges)
-
-    async def check_llm_request(self, group_id: str, estimated_tokens: int) -> None:
-        """Count one model call, or refuse it. Its tokens are counted by ``record_llm_usage``; who
-        sets them aside before the call asks by ``reserve``."""
-        del group_id
-        charges = {Kind.LLM_REQUESTS: 1, Kind.LLM_TOKENS: estimated_tokens}
-        taken = await self.reserve(charges, patience_secs=1.0)
-        taken.settle({Kind.LLM_REQUESTS: 1})
-
-    async def record_llm_usage(self, group_id: str, usage: LlmUsage) -> None:
-        del group_id
-        charges = {Kind.LLM_TOKENS: usage.total_tokens}
-        (await self.reserve(charges, patience_secs=1.0)).settle(charges)
-
     async def usage(self) -> GroupUsage:
         """What the group uses right now, in all processes."""
         await self._exchange(Exchange(broker=self._id, seq=0, quota=self._quota))
         handle = self._client.get_workflow_handle(governor_id(self.group_id))
         return await handle.query(USAGE_QUERY, result_type=GroupUsage)
-
-    async def get_usage(self, group_id: str) -> Mapping[str, int]:
-        """The reference's four numbers."""
-        del group_id
-        usage = await self.usage()
-        of = {kind: budget.used for kind, budget in usage.budgets.items()}
-        return {
-            "active_workflows": len(usage.running),
-            "http_requests_this_minute": of.get(Kind.HTTP_CALLS, 0),
-            "llm_requests_this_minute": of.get(Kind.LLM_REQUESTS, 0),
-            "llm_tokens_today": of.get(Kind.LLM_TOKENS, 0),
-        }
 
     async def aclose(self) -> None:
         """Settle with the ledger, as far as it answers at once."""

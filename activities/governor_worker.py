@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -15,6 +16,7 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunne
 
 from xworkflow.activities.governor_broker import GovernorBroker, governor_queue
 from xworkflow.activities.other_loop import in_loop_of
+from xworkflow.activities.own_task import OwnTask
 from xworkflow.activities.run_ends import is_over
 from xworkflow.domain.governing import (
     DOUBT_ACTIVITY,
@@ -26,7 +28,6 @@ from xworkflow.domain.governing import (
 from xworkflow.domain.wire import GRAPH_WORKFLOW, RegionReport
 
 _SIDE_BY_SIDE: Final = 16
-_polled: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -42,15 +43,39 @@ async def ledger_worker(
 
     Few pollers: exchanges come one at a time from each process.
     """
-    queue, sweep = governor_queue(broker.group_id), Sweep(client)
-    polled = _polled.setdefault(client, set())
-    if queue in polled:  # another group object of the same id: one worker is enough
+    polled = _polled.setdefault(client, {})
+    queue = governor_queue(broker.group_id)
+    polling = polled.get(queue)
+    if polling is None:
+        polling = polled[queue] = _Polling(OwnTask(_worker(client, queue, ledger, runner)))
+    polling.users += 1
+    try:
+        await polling.task.start()
         try:
             yield
         finally:
             await in_loop_of(loop, broker.aclose())
-        return
-    worker = Worker(
+    finally:
+        polling.users -= 1
+        if not polling.users:
+            del polled[queue]
+            await polling.task.stop()
+
+
+@dataclass(eq=False)
+class _Polling:
+    """One worker is enough for all brokers of a group in this process."""
+
+    task: OwnTask
+    users: int = 0
+
+
+_polled: WeakKeyDictionary[Client, dict[str, _Polling]] = WeakKeyDictionary()
+
+
+def _worker(client: Client, queue: str, ledger: type, runner: WorkflowRunner) -> Worker:
+    sweep = Sweep(client)
+    return Worker(
         client,
         task_queue=queue,
         workflows=[ledger],
@@ -61,15 +86,6 @@ async def ledger_worker(
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=2),
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=1),
     )
-    polled.add(queue)
-    try:
-        async with worker:
-            try:
-                yield
-            finally:
-                await in_loop_of(loop, broker.aclose())
-    finally:
-        polled.discard(queue)
 
 
 class Sweep:

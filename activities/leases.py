@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from xworkflow.domain.governing import Budget, Kind, Lease, Spent, Want
-from xworkflow.errors import BudgetBusyError, NodeError, NodeFailure
+from xworkflow.domain.refusals import rest_is_set_aside, used_up
+from xworkflow.errors import BudgetBusyError, NodeError
 from xworkflow.ports import Reservation
 
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
@@ -26,16 +27,6 @@ _ALIVE_SECS: Final = 10.0
 _FIRST_BLOCK, _LAST_BLOCK = 16, 1_024
 """The size of a block, in calls as the last one was."""
 _OFTEN_SECS: Final = 2.0
-_RETRY_WITHIN_SECS: Final = 300.0
-
-_NAMES: Final = {
-    Kind.RUNS: "Workflow rate limit",
-    Kind.HTTP_CALLS: "HTTP rate limit",
-    Kind.LLM_REQUESTS: "LLM rate limit",
-    Kind.LLM_TOKENS: "LLM token budget",
-    Kind.LLM_MONEY: "LLM money budget",
-    Kind.SANDBOX_MS: "Sandbox time budget",
-}
 
 
 @dataclass(slots=True)
@@ -267,30 +258,16 @@ class Leases:
         for waiter in [w for w in self._waiting if w.heard and w.until <= now]:
             self._waiting.remove(waiter)
             if not waiter.done.done():
-                text = f"{_NAMES[self.kind]}: the rest is set aside for calls that have not ended"
-                waiter.done.set_exception(BudgetBusyError(text))
+                text, limit = rest_is_set_aside(self.kind), self._budget.limit
+                busy = BudgetBusyError(text, quota_type=self.kind.value, limit=limit)
+                waiter.done.set_exception(busy)
 
     def _refuse_all(self, lease: Lease) -> None:
+        failure = used_up(self.kind, self._budget, lease.used, lease.secs_left)
         waiting, self._waiting = self._waiting, deque()
         for waiter in waiting:
             if not waiter.done.done():
-                waiter.done.set_exception(NodeError(self._exhausted(lease)))
-
-    def _exhausted(self, lease: Lease) -> NodeFailure:
-        limit, secs = self._budget.limit, self._budget.window_secs
-        soon = lease.secs_left <= _RETRY_WITHIN_SECS
-        return NodeFailure(
-            code="resource_limit_exceeded",
-            text=f"{_NAMES[self.kind]} exceeded: {lease.used}/{limit} in {secs} s",
-            retryable=soon,
-            retry_after_secs=lease.secs_left if soon else None,
-            metadata={
-                "quota_type": self.kind.value,
-                "limit": limit,
-                "current": lease.used,
-                "secs_left": lease.secs_left,
-            },
-        )
+                waiter.done.set_exception(NodeError(failure))
 
     def _tell_later(self) -> None:
         """Tell the ledger what was used, and give back what lies idle: soon where it is short. As

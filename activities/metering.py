@@ -16,7 +16,7 @@ from xworkflow.domain.governing import Kind, UsageQuota, in_millionths
 from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import NodeReport, NodeTask
-from xworkflow.errors import BudgetBusyError, NodeError
+from xworkflow.errors import BudgetBusyError, NodeError, NodeFailure
 from xworkflow.ports import BudgetGovernor, CountingGovernor
 from xworkflow.runtime_group.group import RuntimeGroup
 
@@ -64,6 +64,9 @@ async def _reserved(
     governor: BudgetGovernor, task: NodeTask, attempt: Callable[[], Awaitable[NodeReport]]
 ) -> NodeReport:
     quota = governor.usage_quota
+    too_large = _too_large(task, quota)
+    if too_large is not None:
+        return NodeReport(at=int(time.time() * 1000), failure=too_large)
     limited = tuple(k for k in _kinds(task.node_type) if quota.budget(k) is not None)
     if not limited:
         return await attempt()
@@ -84,6 +87,18 @@ async def _reserved(
             used[Kind.SANDBOX_MS] = int((time.monotonic() - began) * 1000)
         reservation.settle(used)
     return report
+
+
+def _too_large(task: NodeTask, quota: UsageQuota) -> NodeFailure | None:
+    """A call that asks for more than any one may (spec/runtime.md 6.5)."""
+    most, asked = quota.max_tokens_per_request, _max_tokens(task)
+    if task.node_type not in MODEL_NODES or most is None or asked <= most:
+        return None
+    return NodeFailure(
+        code="resource_limit_exceeded",
+        text=f"LLM request tokens too large: {asked}/{most}",
+        metadata={"quota_type": "llm_request_tokens", "limit": most, "current": asked},
+    )
 
 
 async def _wait_or_refuse(error: NodeError, quota: UsageQuota) -> None:

@@ -29,12 +29,12 @@ _PAUSES_SECS: Final = (0.002, 0.02, 0.1, 0.5, 2.0)
 
 
 class RunEndsWatch(Interceptor):
-    """Tells a governor of the runs that end in this process. Works in ``loop``."""
+    """Tells a group's governor of the runs that end in this process. Works in ``loop``."""
 
     def __init__(
         self,
         client: Client,
-        governor: ResourceGovernor,
+        governor: Callable[[], ResourceGovernor | None],
         group_id: str,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -65,7 +65,9 @@ class RunEndsWatch(Interceptor):
         for pause in _PAUSES_SECS:
             await asyncio.sleep(pause)
             if await is_over(self._client, workflow_id):
-                await self._governor.record_workflow_end(self._group_id, workflow_id)
+                governor = self._governor()
+                if governor is not None:
+                    await governor.record_workflow_end(self._group_id, workflow_id)
                 return
 
 
@@ -73,8 +75,8 @@ class _TellsItsEnd(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002, ANN401
         try:
             result = await super().execute_workflow(input)
-        except workflow.ContinueAsNewError:
-            raise
+        except (workflow.ContinueAsNewError, GeneratorExit):
+            raise  # it goes on: in a new history, or elsewhere, as this cache has dropped it
         except BaseException:
             _tell_end()
             raise

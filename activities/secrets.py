@@ -21,10 +21,9 @@ from xworkflow.domain.secret_references import (
 )
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue
-from xworkflow.domain.wire import CrossedValue, NodeTask
+from xworkflow.domain.wire import DEFAULT_GROUP, CrossedValue, NodeTask
 from xworkflow.errors import CredentialNotFoundError, EngineError, NodeError
 from xworkflow.ports import CredentialProvider
-from xworkflow.runtime_group.credentials import DEFAULT_GROUP
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.masking import Masker
 

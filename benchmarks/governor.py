@@ -1,9 +1,10 @@
 """What a governor costs when it refuses nothing: runs of ten http nodes, with and without.
 
-    python benchmarks/governor.py [--rounds 40] [--address HOST:PORT]
+    python benchmarks/governor.py [--rounds 40] [--address HOST:PORT] [--redis redis://HOST:PORT]
 
 Rounds alternate, so quote the median of their ratios. ``places`` counts concurrent runs alone,
-``all`` every budget, too; ``none`` is a named group without a governor. Then: what an exchange
+``all`` every budget, too; ``none`` is a named group without a governor; ``redis`` counts what
+``all`` does, in the Redis that was named. Then: what an exchange
 costs by itself, how many calls per second a budget lets through, and what an idle group costs.
 """
 
@@ -17,23 +18,27 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from temporalio.client import Client
 
 from tests.workflows.drawing import chain, end, http, start
 from xworkflow.activities.governor_broker import GovernorBroker
+from xworkflow.activities.governor_redis import RedisGovernor
+from xworkflow.activities.redis_worker import governed_by_redis
 from xworkflow.client.connection import connect
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
 from xworkflow.domain.governing import Budget, Kind, RunAsks, UsageQuota, WorkerSlots
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.embedded.server import start_server
+from xworkflow.ports import AdmittingGovernor
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
-from xworkflow.worker import build_worker
+from xworkflow.worker import build_worker, workflow_runner
+from xworkflow.workflows import YieldsWorkflow
 
 MUCH = 10**9
 WARM_UP = 3
@@ -63,12 +68,25 @@ async def timed_run(client: Client, group: RuntimeGroup, schema: WorkflowSchema)
     return time.perf_counter() - began
 
 
-async def compare(client: Client, url: str, rounds: int) -> None:
+@asynccontextmanager
+async def in_redis(client: Client, group: RuntimeGroup, url: str) -> AsyncGenerator[RuntimeGroup]:
+    """The group with its ledger in Redis."""
+    quota = QUOTAS["all"] or UsageQuota()
+    governor = RedisGovernor(url, client, group.group_id or "", quota)
+    runner = workflow_runner(sandboxed=False)
+    async with governed_by_redis(client, governor, YieldsWorkflow, runner, None):
+        yield group.replaced(resource_governor=governor)
+
+
+async def compare(client: Client, url: str, rounds: int, redis: str | None) -> None:
     """Times of single runs, the groups in turn."""
     nodes = [http(f"call{i}", f"{url}/ok") for i in range(10)]
     schema = chain("ten", start("n"), *nodes, end(out="call9.body"))
     groups = {name: group_of(name) for name in QUOTAS}
     async with AsyncExitStack() as stack:
+        if redis is not None:
+            other = in_redis(client, group_of("redis"), redis)
+            groups["redis"] = await stack.enter_async_context(other)
         for group in groups.values():
             await stack.enter_async_context(build_worker(client, group))
         times: dict[str, list[float]] = {name: [] for name in groups}
@@ -93,6 +111,18 @@ async def per_second(count: int, work: Callable[[int], Awaitable[object]]) -> fl
     return count / (time.perf_counter() - began)
 
 
+async def many_processes(group_id: str, governors: Sequence[AdmittingGovernor]) -> float:
+    """Admissions per second where each process asks for one run after another."""
+
+    async def ask(process: int) -> None:
+        for i in range(40):
+            await governors[process].admit(group_id, RunAsks(run=f"{process}-{i}", turn=1))
+
+    began = time.perf_counter()
+    await asyncio.gather(*(ask(process) for process in range(len(governors))))
+    return 40 * len(governors) / (time.perf_counter() - began)
+
+
 async def exchanges(client: Client) -> None:
     """The ledger and its broker alone."""
     group = group_of("all")
@@ -109,6 +139,11 @@ async def exchanges(client: Client) -> None:
         rate = await per_second(1000, lambda i: broker.admit(name, RunAsks(run=f"many-{i}")))
         print(f"1,000 admissions at once: {rate:.0f} per second")
 
+        brokers = [GovernorBroker(client, name, quota) for _ in range(16)]
+        print(f"16 processes: {await many_processes(name, brokers):.0f} admissions per second")
+        for other in brokers:
+            await other.aclose()
+
         async def call(_: int) -> None:
             (await broker.reserve({Kind.LLM_TOKENS: 100}, patience_secs=5)).settle(
                 {Kind.LLM_TOKENS: 80}
@@ -122,6 +157,40 @@ async def exchanges(client: Client) -> None:
         print(f"a call under a lease: {each * 1e6:.1f} µs")
         await broker.aclose()
     await group.aclose()
+
+
+async def redis_calls(client: Client, url: str) -> None:
+    """Redis and its governors alone: one of them, then four that share a group."""
+    quota = QUOTAS["all"] or UsageQuota()
+    name = f"redis-{uuid.uuid4().hex[:8]}"
+    governors = [RedisGovernor(url, client, name, quota) for _ in range(4)]
+    first = governors[0]
+    alone: list[float] = []
+    for i in range(200):
+        began = time.perf_counter()
+        await first.admit(name, RunAsks(run=f"alone-{i}"))
+        alone.append((time.perf_counter() - began) * 1000)
+    print(f"redis: one admission by itself: {statistics.median(alone):.2f} ms")
+    rate = await per_second(1000, lambda i: first.admit(name, RunAsks(run=f"many-{i}")))
+    print(f"redis: 1,000 admissions at once: {rate:.0f} per second")
+
+    async def call(governor: RedisGovernor) -> None:
+        (await governor.reserve({Kind.LLM_TOKENS: 100}, patience_secs=5)).settle(
+            {Kind.LLM_TOKENS: 80}
+        )
+
+    others = [RedisGovernor(url, client, name, quota) for _ in range(16)]
+    print(f"redis: 16 processes: {await many_processes(name, others):.0f} admissions per second")
+    for other in others:
+        await other.aclose()
+    began = time.perf_counter()
+    for _ in range(1_000):
+        await call(first)
+    print(f"redis: a call by itself: {time.perf_counter() - began:.2f} ms")
+    rate = await per_second(4_000, lambda i: call(governors[i % 4]))
+    print(f"redis: 4,000 calls at once: {rate:.0f} per second")
+    for governor in governors:
+        await governor.aclose()
 
 
 async def idle(address: str, name: str, pollers: int, count: int) -> None:
@@ -158,6 +227,7 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--groups", type=int, default=50)
     parser.add_argument("--address")
+    parser.add_argument("--redis")
     parser.add_argument("--idle", help=argparse.SUPPRESS)
     parser.add_argument("--pollers", type=int, default=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -170,8 +240,10 @@ async def main() -> None:
             address = (await stack.enter_async_context(start_server())).address
         client = await connect(address)
         with MockServer((MockResponse("GET", "/ok", response_body="fine"),)) as web:
-            await compare(client, web.url, arguments.rounds)
+            await compare(client, web.url, arguments.rounds, arguments.redis)
         await exchanges(client)
+        if arguments.redis is not None:
+            await redis_calls(client, arguments.redis)
         if not arguments.groups:
             return
         for name, pollers in (("none", 5), ("places", 5), ("none", 1), ("places", 1)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -36,7 +37,7 @@ def node(id_: str, type_: str, **data: Any) -> NodeSpec:
 
 
 def chained(*nodes: NodeSpec) -> tuple[EdgeSpec, ...]:
-    pairs = enumerate(zip(nodes, nodes[1:], strict=False))
+    pairs = enumerate(itertools.pairwise(nodes))
     return tuple(EdgeSpec(id=f"e{i}", source=a.id, target=b.id) for i, (a, b) in pairs)
 
 

@@ -32,6 +32,16 @@ class TracingAuditLogger:
             self.log_event(event)
 
 
+class SilentAuditLogger:
+    """Keeps nothing, for groups that want no audit log at all."""
+
+    def log_event(self, event: Mapping[str, Any]) -> None:
+        del event
+
+    def log_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        del events
+
+
 class JsonLinesAuditLogger:
     """One line of JSON for each event, to a file (made for its owner alone) or an open stream.
 

@@ -22,7 +22,6 @@ from xworkflow.private_files import read_private
 
 PREFIX: Final = "XWORKFLOW_CREDENTIALS"
 ANY_GROUP: Final = "*"
-DEFAULT_GROUP: Final = "default"
 
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_CACHED: Final = 4096
@@ -117,6 +116,19 @@ class ChainedCredentials:
             except CredentialNotFoundError:
                 continue
         raise CredentialError.not_found(group_id, provider_name)
+
+
+class OptionalCredentials:
+    """Another provider's answers, or none: then a model's provider works with its own key."""
+
+    def __init__(self, provider: CredentialProvider) -> None:
+        self._provider = provider
+
+    async def get_credentials(self, group_id: str, provider_name: str) -> Mapping[str, str]:
+        try:
+            return await self._provider.get_credentials(group_id, provider_name)
+        except CredentialNotFoundError:
+            return {}
 
 
 class CachedCredentials:

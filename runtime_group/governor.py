@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xworkflow.domain.governing import RunAsks, Verdict
+from xworkflow.domain.pool_size import too_large
 from xworkflow.domain.quota import ResourceQuota
 from xworkflow.domain.results import LlmUsage
 from xworkflow.errors import NodeError, NodeFailure
@@ -81,7 +82,8 @@ class DefaultResourceGovernor:
             try:
                 await self.check_workflow_start(group_id)
             except NodeError as error:
-                return Verdict(answer="refused", reason=str(error))
+                details = error.failure.metadata
+                return Verdict(answer="refused", reason=str(error), details=details)
             await self.record_workflow_start(group_id, ask.run)
         return Verdict()
 
@@ -121,12 +123,14 @@ class DefaultResourceGovernor:
     async def check_variable_pool_size(self, group_id: str, entries: int, size: int) -> None:
         """Refuse a pool of more entries or bytes than the quota allows."""
         quota = self._quota(group_id)
-        for kind, name, found, most in (
-            ("variable_pool_entries", "entries", entries, quota.max_variable_pool_entries),
-            ("variable_pool_bytes", "bytes", size, quota.max_variable_pool_bytes),
-        ):
-            if found > most:
-                raise _over(kind, f"Variable pool {name} exceeded: {found}/{most}", most, found)
+        failure = too_large(
+            entries,
+            size,
+            max_entries=quota.max_variable_pool_entries,
+            max_size=quota.max_variable_pool_bytes,
+        )
+        if failure is not None:
+            raise NodeError(failure)
 
     async def get_usage(self, group_id: str) -> Mapping[str, int]:
         usage, now = self._of(group_id), self._clock()

@@ -6,7 +6,7 @@ the same pool, registries and client serve every run of the group.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -65,7 +65,8 @@ class RuntimeGroup:
     all of them show in the Web UI. ``file_directory`` is the one place on disk where files of
     runs may be; workers on several machines need it shared. Without a ``stream_store`` nobody can
     read along while a model answers; everything else is the same. A ``usage_quota`` holds for
-    all worker processes of a named group together; the worker brings the governor that counts it.
+    all worker processes of a named group together; the worker brings the governor that counts it,
+    in a workflow, or in the Redis of ``governor_url``.
     """
 
     group_id: str | None = None
@@ -90,6 +91,7 @@ class RuntimeGroup:
     file_directory: Path | None = None
     stream_store: StreamStore | None = None
     usage_quota: UsageQuota | None = None
+    governor_url: str | None = None
     worker_slots: WorkerSlots = field(default_factory=WorkerSlots)
 
     @classmethod
@@ -196,12 +198,12 @@ class RuntimeGroup:
             await self.sandbox_pool.rest()
         await self.http_client_provider.aclose()
 
-    async def aclose(self) -> None:
-        """End the group's processes and connections for good. Safe to call twice."""
-        await self.sandbox_pool.aclose()
-        await self.http_client_provider.aclose()
-        if self.stream_store is not None:
-            await self.stream_store.aclose()
+    async def aclose(self, *, but: Collection[object] = ()) -> None:
+        """End the group's processes and connections for good, ``but`` those parts that others
+        still use. Safe to call twice."""
+        for part in (self.sandbox_pool, self.http_client_provider, self.stream_store):
+            if part is not None and all(part is not other for other in but):
+                await part.aclose()
 
 
 def _parts_of(tenant: ResourceGroup) -> dict[str, Any]:
@@ -293,9 +295,9 @@ class RuntimeGroupBuilder:
     def file_directory(self, directory: Path) -> Self:
         return self._set(file_directory=directory)
 
-    def usage_quota(self, quota: UsageQuota) -> Self:
+    def usage_quota(self, quota: UsageQuota, governor_url: str | None = None) -> Self:
         """Hold the group to a quota over all its worker processes."""
-        return self._set(usage_quota=quota)
+        return self._set(usage_quota=quota, governor_url=governor_url)
 
     def worker_slots(self, slots: WorkerSlots) -> Self:
         """What a worker process does for the group at once."""

@@ -143,7 +143,11 @@ class PooledHttpClient:
             finally:
                 await response.aclose()
             hop = _redirected(hop, response.status_code, location)
-        raise _failed(f"more than {limit} redirects", retryable=False)
+        problem = f"more than {limit} redirects"
+        if isinstance(self._policy, MetadataBlocked):
+            raise _failed(problem, retryable=False)
+        host = httpx.URL(request.url).host
+        raise EgressRefused(problem, rule="max_redirects", host=host).of_redirect()
 
     async def _exchange(self, request: HttpRequest) -> httpx.Response:
         url = self._allowed(request.url)

@@ -156,7 +156,9 @@ def _merged(config: OpenAiConfig, credentials: Mapping[str, str]) -> OpenAiConfi
 def _http_request(
     config: OpenAiConfig, request: ChatRequest, *, stream: bool = False
 ) -> HttpRequest:
-    headers = [("Authorization", f"Bearer {config.api_key}"), ("Content-Type", "application/json")]
+    headers = [("Content-Type", "application/json")]
+    if config.api_key:  # servers of one's own often want none
+        headers.insert(0, ("Authorization", f"Bearer {config.api_key}"))
     if config.org_id:
         headers.append(("OpenAI-Organization", config.org_id))
     if request.idempotency_key:

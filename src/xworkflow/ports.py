@@ -352,6 +352,16 @@ class BudgetGovernor(ResourceGovernor, Protocol):
 
 
 @runtime_checkable
+class YieldHearer(Protocol):
+    """A governor that hears through a workflow of its own that a run gives its place back."""
+
+    @property
+    def yields_to(self) -> str:
+        """The workflow's id."""
+        ...
+
+
+@runtime_checkable
 class MemoryProvider(Protocol):
     """Keeps values beyond a run, by namespace and key (spec/runtime.md 3.8)."""
 

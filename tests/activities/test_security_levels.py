@@ -106,7 +106,7 @@ async def test_outputs_over_the_limit_fail_the_node_for_good(
     assert report.failure is not None
     assert (report.failure.severity, report.failure.retryable) == ("fatal", False)
     assert log.types == ["OutputSizeExceeded"]
-    assert log.events[0]["details"] == {"max": 1000, "actual": 1204}
+    assert log.events[0]["details"] == {"node_id": "n", "max": 1000, "actual": 1204}
 
 
 @pytest.mark.parametrize(("drawn", "rule"), [(None, True), (5.0, True), (0.2, False)])
@@ -131,7 +131,8 @@ async def test_a_script_that_never_ends_is_stopped_by_its_level(
     assert failed(report, "timeout").startswith("Node execution timed out after 1.5s")
     after = await attempt(group, task("code", code("function main() { return { a: 1 } }")))
     assert after.result is not None
-    assert log.types == []
+    assert log.types == ["SandboxViolation"]
+    assert log.events[0]["details"] == {"sandbox_type": "javascript", "violation": "timeout"}
 
 
 async def test_a_script_that_eats_memory_is_stopped_by_its_level(

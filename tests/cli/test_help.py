@@ -16,7 +16,7 @@ from tests.cli.command import Command
 from xworkflow.cli import verbs
 from xworkflow.cli.app import app
 
-VERBS = ["new", "run", "debug", "compile", "validate", "test", "runs", "worker", "dev"]
+VERBS = ["new", "run", "debug", "compile", "validate", "test", "runs", "worker", "dev", "config"]
 
 
 def tree() -> Any:

@@ -110,6 +110,8 @@ def test_the_engine_has_the_defaults_of_the_reference() -> None:
         "strict_template": False,
         "parallel_enabled": True,
         "max_concurrency": 0,
+        "max_pool_entries": None,
+        "max_pool_bytes": None,
     }
 
 

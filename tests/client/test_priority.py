@@ -13,8 +13,9 @@ from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
 
 
-def priority(name: str, system: dict[str, Any]) -> Priority:
+def priority(name: str, system: dict[str, Any], **options: Any) -> Priority:
     builder = WorkflowRunner.builder(chain(name, start(), end())).system_vars(system)
+    builder.options(**options)
     return priority_of(builder.run_input(WorkflowContext.default()))
 
 
@@ -37,3 +38,15 @@ def test_a_run_has_the_key_of_its_app_and_user(
 def test_a_key_is_never_longer_than_temporal_takes() -> None:
     keys = {priority("Ä" * 40, {"user_id": user}).fairness_key or "" for user in ("a", "b")}
     assert [len(key.encode()) for key in keys] == [64, 64]
+
+
+def test_a_run_has_the_priority_that_it_was_given() -> None:
+    assert priority("Letters", {}, priority=1) == Priority(1, "Letters/")
+    assert priority("", {}, priority=5) == Priority(5)
+    assert priority("", {}) == Priority.default
+
+
+@pytest.mark.parametrize("given", [0, 6])
+def test_a_priority_is_one_of_temporals_five(given: int) -> None:
+    with pytest.raises(ValueError, match="priority"):
+        priority("", {}, priority=given)

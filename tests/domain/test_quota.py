@@ -52,7 +52,9 @@ def test_strict_is_tighter_everywhere() -> None:
         disabled_filters=("debug",),
         disabled_functions=("range",),
     )
-    assert policy.dsl_validation == DslLimits(100, 200, 128, 16_384, 5)
+    assert policy.dsl_validation == DslLimits(
+        max_nodes=100, max_edges=200, max_node_config_bytes=16_384, max_nesting_depth=5
+    )
     assert policy.node_limits == {
         "code": limits(10, 256 * KIB, 16 * MIB),
         "http-request": limits(10, MIB),

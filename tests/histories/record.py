@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from temporalio.client import Client, WorkflowHistory
 
+from tests.histories import yields
 from tests.histories.shapes import SHAPES, WEB, Shape
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
@@ -43,7 +44,10 @@ async def record(names: list[str]) -> None:
             server.address, data_converter=DATA_CONVERTER, identity="golden"
         )
         for name in names:
-            await _record(name, SHAPES[name], client)
+            if name == yields.NAME:
+                await yields.record_yields(client)
+            else:
+                await _record(name, SHAPES[name], client)
             sys.stdout.write(f"recorded {name}\n")
 
 
@@ -174,4 +178,5 @@ def _next_run(history: WorkflowHistory) -> str | None:
 
 if __name__ == "__main__":
     missing = [name for name in SHAPES if not (FOLDER / f"{name}.json").exists()]
+    missing += [] if yields.HISTORY.exists() else [yields.NAME]
     asyncio.run(record(sys.argv[1:] or missing))

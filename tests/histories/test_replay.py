@@ -10,13 +10,14 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from tests.histories import yields
 from tests.histories.shapes import SHAPES
 from xworkflow.client.history import HistoryFeed
 from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.events import UNNUMBERED
 from xworkflow.domain.governing import governor_id
 from xworkflow.worker import workflow_runner
-from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflow
+from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflow, YieldsWorkflow
 
 FOLDER = Path(__file__).parent
 HISTORIES = sorted(p for p in FOLDER.glob("*.json") if not p.name.endswith(".events.json"))
@@ -71,6 +72,16 @@ async def test_the_history_of_a_ledger_replays(path: Path) -> None:
     await replayer.replay_workflow(history)
 
 
+async def test_the_history_of_who_hears_of_places_given_back_replays() -> None:
+    history = WorkflowHistory.from_json(yields.WORKFLOW_ID, yields.HISTORY.read_text())
+    replayer = Replayer(
+        workflows=[YieldsWorkflow],
+        workflow_runner=workflow_runner(sandboxed=True),
+        data_converter=DATA_CONVERTER,
+    )
+    await replayer.replay_workflow(history)
+
+
 @pytest.mark.parametrize("name", sorted(SHAPES))
 async def test_a_golden_history_reads_as_it_was(name: str) -> None:
     seen: list[dict[str, Any]] = []
@@ -86,7 +97,7 @@ async def test_a_golden_history_reads_as_it_was(name: str) -> None:
 def test_every_shape_has_a_history_and_none_names_a_machine() -> None:
     assert {path.name.split(".")[0] for path in HISTORIES} == set(SHAPES)
     assert {path.stem for path in LEDGERS} == {n for n, s in SHAPES.items() if s.usage_quota}
-    for path in (*HISTORIES, *LEDGERS, *CHILDREN):
+    for path in (*HISTORIES, *LEDGERS, *CHILDREN, yields.HISTORY):
         text = path.read_text()
         assert "stackTrace" not in text, path
         assert '"identity": "golden"' in text, path

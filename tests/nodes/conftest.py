@@ -12,7 +12,7 @@ from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.selectors import Dialect
 from xworkflow.domain.values import to_file
-from xworkflow.errors import NodeError
+from xworkflow.errors import NodeError, NodeFailure
 from xworkflow.nodes.base import AnyNode, Node
 from xworkflow.nodes.registry import NodeRegistry
 from xworkflow.ports import (
@@ -114,7 +114,9 @@ class FakeHttp:
 
     def check_url(self, url: str) -> None:
         if url == self.refused:
-            raise NodeError.of_kind("input_validation_error", f"Blocked host: {url}")
+            failure = NodeFailure.of_kind("input_validation_error", "Blocked host: i")
+            told = {"host": "i", "rule": "denied_domains"}
+            raise NodeError(failure.model_copy(update={"metadata": told}))
 
 
 @dataclass

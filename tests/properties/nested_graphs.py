@@ -72,6 +72,28 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Asks a person for ``v``; whoever answers says the constant."""
+
+    id: str
+    constant: int
+    strategy: Strategy = "none"
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        return {"v": str(self.constant)}
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A gather of all that leads to it."""
+
+    id: str
+    reads: tuple[Selector, ...]
+    strategy: Strategy = "none"
+
+
+@dataclass(frozen=True)
 class Container:
     """Repeats a body, in one of the ways there are."""
 
@@ -90,7 +112,7 @@ class Container:
         return self.id, "out"
 
 
-Inner: TypeAlias = Work | First | Choice | Container
+Inner: TypeAlias = Work | First | Choice | Ask | Meeting | Container
 
 
 @dataclass(frozen=True)
@@ -178,6 +200,14 @@ def _spec(inner: Inner) -> NodeSpec:
             ]
             case_ = {"case_id": "yes", "logical_operator": "or", "conditions": conditions}
             return _node(inner.id, "if-else", cases=[case_])
+        case Ask():
+            fields = [{"variable": "v", "field_type": "text", "required": True}]
+            return _node(inner.id, "human-input", form_fields=fields)
+        case Meeting():
+            return _node(
+                inner.id, "gather", variables=[list(s) for s in inner.reads],
+                join_mode={"type": "all"},
+            )  # fmt: skip
         case Container():
             return _container(inner)
 
@@ -271,6 +301,17 @@ def works_of(nest: Nest) -> dict[str, Work]:
     return found
 
 
+def asks_of(nest: Nest) -> dict[str, Ask]:
+    """All questions of a graph and its bodies, by their ids."""
+    found: dict[str, Ask] = {}
+    for inner in nest.nodes:
+        if isinstance(inner, Ask):
+            found[inner.id] = inner
+        elif isinstance(inner, Container):
+            found |= asks_of(inner.body)
+    return found
+
+
 # ---- drawing one
 
 
@@ -284,6 +325,8 @@ class Drawer:
     failing: bool = True
     """Whether a run, or a body where that is not tolerated, may fail."""
     away: bool = True
+    people: bool = False
+    """Whether there are questions to people, and gathers."""
     count: int = 0
     lists: list[Selector] = field(default_factory=list[Selector])
 
@@ -357,6 +400,10 @@ class Drawer:
         lists: list[Selector],
         level: int,
     ) -> Inner:
+        if self.people and self.random.random() < 0.25:
+            if self.random.random() < 0.6:
+                return Ask(id_, self.random.randrange(SIZE))
+            return Meeting(id_, tuple(self._some(seen, 3)))
         dice = self.random.random()
         if level < self.depth and dice < 0.35:
             return self._container(id_, seen, scalars, lists, level)
@@ -452,7 +499,11 @@ def _outputs(inner: Inner) -> list[Selector]:
             return [(id_, "output")]
         case Choice(id=id_):
             return [(id_, "selected_case")]
+        case Ask(id=id_):
+            return [(id_, "v")]
+        case Meeting(id=id_):
+            return [(id_, "results"), (id_, "completed_count")]
 
 
 def _scalars(selectors: Sequence[Selector]) -> list[Selector]:
-    return [of for of in selectors if of[1] in ("result", "body")]
+    return [of for of in selectors if of[1] in ("result", "body", "v", "completed_count")]

@@ -14,10 +14,12 @@ from tests.properties.nested_graphs import (
     DEFAULT,
     SCOPE,
     SIZE,
+    Ask,
     Choice,
     Container,
     First,
     Inner,
+    Meeting,
     Nest,
     Selector,
     Work,
@@ -117,6 +119,12 @@ def _settle(inner: Inner, end: End) -> _Settled:
             yes = any(_shown(values[0]).endswith(digit) for digit in digits)
             chosen = "yes" if yes else "false"
             return _Settled({"selected_case": chosen}, chosen)
+        case Ask():
+            return _Settled(dict(inner.answer))
+        case Meeting():
+            found = [value for value in values if value is not None]
+            first = {"first_result": found[0]} if found else {}
+            return _Settled({"results": found, "completed_count": len(found), **first})
         case Work():
             return _work(inner, values, end)
         case Container():

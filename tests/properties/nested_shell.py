@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.properties.nested_graphs import INPUTS, Nest, fails_for_good, number, schema_of, works_of
+from tests.properties.nested_graphs import (
+    INPUTS,
+    Nest,
+    asks_of,
+    fails_for_good,
+    number,
+    schema_of,
+    works_of,
+)
 from xworkflow.domain.commands import (
     CancelChunk,
     CancelNode,
@@ -29,6 +37,7 @@ from xworkflow.domain.facts import (
     Resumed,
     TimerFired,
 )
+from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.outcome import RunResult
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd
@@ -81,7 +90,7 @@ class NestedShell:
         config: EngineConfig | None = None,
         inputs: dict[str, Any] | None = None,
     ) -> None:
-        self.works = works_of(nest)
+        self.works, self.asks = works_of(nest), asks_of(nest)
         self.order = order
         self.drains = drains
         self.late = late
@@ -123,6 +132,7 @@ class NestedShell:
                 found += [(workflow, item) for item in workflow.timers]
             else:
                 found.append((workflow, "begin"))
+            found += [(workflow, question) for question in questions_of(workflow)]
             if workflow.carrier.breathes and not workflow.carrier.draining:
                 found.append((workflow, "breath"))
         return found
@@ -155,6 +165,14 @@ class NestedShell:
             self.take(workflow, lambda c: c.go_on())
             return
         lane, item = what
+        if isinstance(item, HumanAnswer):
+            driver = workflow.carrier.lanes[lane]
+            node = driver.asked(item)
+            assert node is not None
+            given = self.asks[driver.plan.nodes[node].id].answer
+            item = item.model_copy(update={"form_data": given})
+            self.feed(workflow, lane, driver.answer(node, item, self.now()))
+            return
         if isinstance(item, StartNode):
             workflow.in_flight.remove(what)
             fact = self.answer(workflow, lane, item)
@@ -287,3 +305,12 @@ class NestedShell:
     def now(self) -> int:
         self._clock += self.order.choice([0, 1, 17])
         return self._clock
+
+
+def questions_of(workflow: Workflow) -> list[tuple[int, HumanAnswer]]:
+    """The questions that wait, each with its lane and the answer that it lacks."""
+    return [
+        (lane, HumanAnswer(token=asked.token))
+        for lane, driver in workflow.carrier.lanes.items()
+        for asked in driver.state.asked.values()
+    ]

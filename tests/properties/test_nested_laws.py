@@ -29,7 +29,8 @@ def chance(seed: int) -> Random:
 
 
 def drawn(seed: int, *, depth: int = 3) -> Nest:
-    return Drawer(chance(seed), depth=depth).draw()
+    """Every second one has questions to people, and gathers."""
+    return Drawer(chance(seed), depth=depth, people=seed % 2 == 1).draw()
 
 
 def containers_of(nest: Nest) -> list[Container]:

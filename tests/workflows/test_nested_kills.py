@@ -21,6 +21,7 @@ from temporalio.client import Client
 
 from tests.properties.nested_graphs import INPUTS, Drawer, Nest, schema_of
 from tests.properties.nested_naive import End, interpret
+from tests.workflows.answering import answering
 from tests.workflows.killed_workers import Workers
 from tests.workflows.reckoner import Reckoner
 from xworkflow.client.handle import WorkflowHandle
@@ -51,7 +52,8 @@ class SlowReckoner(Reckoner):
 def graphs(seed: int) -> Iterator[tuple[int, Nest, End]]:
     """Nested graphs that end well: what a failure still finds running depends on the moment."""
     while True:
-        nest = Drawer(random.Random(seed), max_nodes=4).draw()  # noqa: S311 - no secret
+        chance = random.Random(seed)  # noqa: S311 - no secret
+        nest = Drawer(chance, max_nodes=4, people=seed % 2 == 1).draw()
         end = interpret(nest, INPUTS)
         if 0 < end.bodies <= 20 and not end.fatal:
             yield seed, nest, end
@@ -97,7 +99,8 @@ async def test_nested_runs_whose_workers_are_killed_give_what_undisturbed_runs_g
 
         async def run(number: int) -> tuple[int, WorkflowHandle]:
             handle = await start(drawn[number][1], server.url, temporal_client, task_queue)
-            status = await handle.wait()
+            async with answering(handle, drawn[number][1]):
+                status = await handle.wait()
             assert isinstance(status, Completed), (drawn[number][0], status)
             assert status.outputs == drawn[number][2].outputs, drawn[number][0]
             return number, handle

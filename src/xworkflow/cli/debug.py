@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xworkflow.cli.app import run_async
+from xworkflow.cli.configured import GroupOption
 from xworkflow.cli.input_options import Address, InputPairs, InputsFile, Query
 from xworkflow.cli.printing import print_json
 from xworkflow.errors import InputError
@@ -65,6 +66,7 @@ def register(app: typer.Typer) -> None:
         execution_id: Annotated[
             str | None, typer.Option("--id", metavar="ID", help="The run's id.")
         ] = None,
+        group_id: GroupOption = None,
     ) -> int:
         from xworkflow.cli.files import read_inputs, read_valid
         from xworkflow.cli.run import Order, told
@@ -80,7 +82,9 @@ def register(app: typer.Typer) -> None:
             schema = read_valid(file)
             given = read_inputs(schema, file, inputs or (), inputs_file)
             config = _config(schema, breaks or [])
-            order = Order(schema, given, query, ours, may_join=False, debug=config)
+            order = Order(
+                schema, given, query, ours, may_join=False, debug=config, group_id=group_id
+            )
             return run_async(started_here(order, address, as_json=as_json))
 
 

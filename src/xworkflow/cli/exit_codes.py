@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Final, NoReturn
 
 from xworkflow.errors import (
+    ConfigurationError,
     CredentialError,
     DslError,
     EngineError,
@@ -36,6 +37,7 @@ class ExitCode(IntEnum):
 CODES: Final[Mapping[type[EngineError], ExitCode]] = {
     DslError: ExitCode.REFUSED,
     InputError: ExitCode.REFUSED,
+    ConfigurationError: ExitCode.REFUSED,
     MisuseError: ExitCode.REFUSED,
     NodeError: ExitCode.FAILED,
     CredentialError: ExitCode.FAILED,

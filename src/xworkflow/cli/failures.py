@@ -8,7 +8,7 @@ from typing import Any
 from xworkflow.cli.exit_codes import ExitCode, code_of
 from xworkflow.cli.printing import print_error, print_report
 from xworkflow.domain.diagnostics import Report
-from xworkflow.errors import EngineError, InputError, ValidationFailed
+from xworkflow.errors import ConfigurationError, EngineError, InputError, ValidationFailed
 
 
 def print_failure(error: Exception) -> ExitCode:
@@ -35,7 +35,7 @@ def failure_object(error: Exception) -> dict[str, Any]:
 
 
 def _problems(error: Exception) -> tuple[str, ...]:
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | ConfigurationError):
         return error.problems
     if isinstance(error, ValidationFailed):
         count = len(error.report.errors)

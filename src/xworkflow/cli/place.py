@@ -75,11 +75,19 @@ class Place:
 
 @contextlib.asynccontextmanager
 async def worker_at(address: str, *, stream_store: str | None = None) -> AsyncGenerator[None]:
-    """A worker of the default group as a child process; what it prints goes to ``worker.log``."""
+    """A worker as a child process; what it prints goes to ``worker.log``. It serves the groups of
+    this directory's configuration, or the default group where there is none."""
+    from xworkflow.cli.configured import configuration_file
     from xworkflow.embedded.data_dir import default_data_dir
     from xworkflow.embedded.worker_process import start_worker, worker_command
 
-    command = worker_command(address, task_queue(None), stream_store=stream_store)
+    file = configuration_file()
+    command = worker_command(
+        address,
+        task_queue(None),
+        stream_store=stream_store,
+        config=None if file is None else file.absolute(),
+    )
     async with contextlib.AsyncExitStack() as stack:
         with working("starting a worker"):
             log = default_data_dir() / "worker.log"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xworkflow.cli.app import run_async
+from xworkflow.cli.configured import GroupOption
 from xworkflow.cli.input_options import InputPairs, InputsFile, Query, StayOption, WorkflowFile
 from xworkflow.cli.printing import print_json, print_note
 from xworkflow.errors import InputError
@@ -45,6 +46,7 @@ are empty) when there was no server.
     xworkflow run chat.yml --query "What is Temporal?" --live
     xworkflow run app.yml --inputs inputs.json --json
     xworkflow run app.yml --address localhost:7233 --id order-4711
+    xworkflow run app.yml --group-id tenant-123
     xworkflow run approval.yml --no-wait
 """
 
@@ -61,6 +63,8 @@ class Order:
     live: bool = False
     """Whether answers are printed while they come."""
     debug: DebugConfig | None = None
+    group_id: str | None = None
+    priority: int | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -78,6 +82,13 @@ def register(app: typer.Typer) -> None:
         execution_id: Annotated[
             str | None,
             typer.Option("--id", metavar="ID", help="The run's id; the same id is the same run."),
+        ] = None,
+        group_id: GroupOption = None,
+        priority: Annotated[
+            int | None,
+            typer.Option(
+                min=1, max=5, metavar="1-5", help="Before others of its group: 1 is first."
+            ),
         ] = None,
         quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
         live: Annotated[
@@ -105,6 +116,8 @@ def register(app: typer.Typer) -> None:
                 ours,
                 may_join=execution_id is not None,
                 live=shown and not as_json,
+                group_id=group_id,
+                priority=priority,
             )
             return run_async(run(order, address, as_json=as_json, quiet=quiet, stay=stay))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
+from xworkflow.cli.configured import configuration_file, configured_group
 from xworkflow.cli.local_secrets import local_secrets
 from xworkflow.cli.place import Place, unusable, worker_at
 from xworkflow.cli.printing import print_note
@@ -32,19 +33,30 @@ if TYPE_CHECKING:
 async def started(order: Order, place: Place, *, quiet: bool) -> AsyncGenerator[WorkflowHandle]:
     """A run that was started just now, and a worker that carries it."""
     context = replace(WorkflowContext.default(), execution_id=order.execution_id)
-    context.update_runtime_group(lambda group: group.replaced(secret_store=local_secrets()))
+    parts = parts_of_group(order.group_id)
+    context.update_runtime_group(lambda group: group.replaced(**parts))
     print_secrets_stay(order.schema, place)
     builder = WorkflowRunner.builder(order.schema).context(context).user_inputs(order.inputs)
     if order.query is not None:
         builder.system_vars({"query": order.query, "files": []})
-    builder.options(stream=order.live)
+    builder.options(stream=order.live, priority=order.priority)
     if order.debug is not None:
         builder.debug(order.debug)
-    async with worker_for(place, live=order.live):
+    async with worker_for(place, task_queue(order.group_id), live=order.live):
         handle = await builder.client(place.client).run()
         if not quiet:
             print_note(f"run {handle.execution_id} of {order.schema.name}")
         yield handle
+
+
+def parts_of_group(group_id: str | None) -> dict[str, Any]:
+    """What this machine knows of a run's group. A named group is asked by its runs; the limits of
+    the default group travel with them."""
+    parts: dict[str, Any] = {"secret_store": local_secrets(), "group_id": group_id}
+    table = configured_group(group_id)
+    if table is not None and group_id is None:
+        parts |= {"quota": table.quota, "security_policy": table.policy(None)}
+    return parts
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +102,7 @@ async def worker_for(
     ``queue`` is the task queue of the run, the default group's if none is given.
     """
     queue = queue or task_queue(None)
-    if place.embedded and queue == task_queue(None):
+    if place.embedded and (queue == task_queue(None) or configuration_file() is not None):
         async with worker_at(place.address, stream_store=stream_store_url() if live else None):
             yield
         return

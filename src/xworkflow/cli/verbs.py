@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from xworkflow.cli import codec_server, debug, dev, new, run, runs, test, validate, worker
+from xworkflow.cli import codec_server, config, debug, dev, new, run, runs, test, validate, worker
 from xworkflow.cli import compile as compile_
 
 _done: set[int] = set()
@@ -28,4 +28,5 @@ def register(app: typer.Typer) -> None:
     runs.register(app)
     worker.register(app)
     dev.register(app)
+    config.register(app)
     codec_server.register(app)

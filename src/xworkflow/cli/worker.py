@@ -5,20 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xworkflow.cli.app import run_async
+from xworkflow.cli.configured import ConfigOption, configuration_file, require_group
 from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.printing import print_note, print_text
+from xworkflow.errors import InputError
 from xworkflow.telemetry.logs import LogFormat, turn_on
 
+if TYPE_CHECKING:
+    from xworkflow.cli.serving import Configured
+
 EXAMPLES = """
-Carry runs: polls the group's task queue until it is stopped by Ctrl-C or SIGTERM.
+Carry runs: polls the task queues of its groups until it is stopped by Ctrl-C or SIGTERM.
+
+The groups are those of `xworkflow.toml` (`--config`, `$XWORKFLOW_CONFIG`, or the file in this
+directory), which start from the standard security policy. On SIGHUP the file is read again, and
+taken without losing runs. Without a file it is one group without limits.
 
 The server comes from `--address`, or from Temporal's own environment configuration
 (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, profiles, TLS, API keys). Models are asked with
@@ -27,6 +37,7 @@ The server comes from `--address`, or from Temporal's own environment configurat
 **Examples**
 
     xworkflow worker --address localhost:7233
+    xworkflow worker --config /etc/xworkflow.toml
     xworkflow worker --group-id tenant-123
     xworkflow worker --processes 4
     xworkflow worker --log-format json
@@ -42,8 +53,10 @@ def register(app: typer.Typer) -> None:
         address: Annotated[
             str | None, typer.Option(metavar="HOST:PORT", help="The Temporal server.")
         ] = None,
+        config: ConfigOption = None,
         group_id: Annotated[
-            str | None, typer.Option(metavar="ID", help="The group to serve.")
+            str | None,
+            typer.Option(metavar="ID", help="The one group to serve; else all of the file."),
         ] = None,
         queue: Annotated[
             str | None,
@@ -73,17 +86,38 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option(help="Run workflows in Temporal's determinism sandbox (slower).")
         ] = os.environ.get("XWORKFLOW_WORKFLOW_SANDBOX") == "1",
         processes: Annotated[
-            int, typer.Option(min=1, metavar="N", help="How many worker processes to keep running.")
-        ] = 1,
+            int | None,
+            typer.Option(min=1, metavar="N", help="How many worker processes to keep running."),
+        ] = None,
+        local: Annotated[
+            bool,
+            typer.Option("--local", help="Groups of the file that name no level have no policy."),
+        ] = False,
         log_format: Annotated[
             LogFormat | None,
             typer.Option(help="Log to stderr, with the run and the node of each line."),
         ] = None,
     ) -> int:
-        served = Served(address, group_id, queue, files, sandbox, log_format, streams)
+        served = Served(
+            address,
+            group_id,
+            queue,
+            files,
+            sandbox,
+            log_format,
+            streams,
+            # a queue that is named is served as without a file
+            config if queue is not None else configuration_file(config),
+            local,
+        )
         if log_format is not None:
             turn_on(log_format)
-        return run_async(run(served) if processes == 1 else run_processes(served, processes))
+        configured = served.configured()
+        if processes is None:
+            processes = 1 if configured is None else configured.settings.worker.processes
+        if processes > 1:
+            return run_async(run_processes(served, processes))
+        return run_async(run(served) if configured is None else run_configured(configured))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +131,33 @@ class Served:
     sandboxed: bool
     log_format: LogFormat | None = None
     streams: str | None = None
+    config: Path | None = None
+    local: bool = False
+
+    def configured(self) -> Configured | None:
+        """What the file says. Raises ConfigurationError, and InputError for a group or an option
+        that does not go with it."""
+        if self.config is None:
+            return None
+        from xworkflow.cli.serving import Configured
+        from xworkflow.configuration import read_settings
+
+        settings = read_settings(self.config)
+        if self.queue is not None:
+            text = f"--task-queue does not go with {self.config}: each group has a queue of its own"
+            raise InputError((text,))
+        if self.group_id is not None:
+            require_group(settings, self.config, self.group_id)
+        return Configured(
+            self.config,
+            settings,
+            self.address or settings.worker.address,
+            self.group_id,
+            self.streams,
+            self.files,
+            self.sandboxed,
+            self.local,
+        )
 
     def as_arguments(self) -> list[str]:
         """The options that make another process serve the same."""
@@ -107,9 +168,11 @@ class Served:
             "--file-directory": self.files,
             "--log-format": self.log_format,
             "--stream-store": self.streams,
+            "--config": self.config,
         }
         named = [f"{name}={value}" for name, value in given.items() if value is not None]
-        return ["worker", *named, "--sandbox" if self.sandboxed else "--no-sandbox"]
+        flags = ["--sandbox" if self.sandboxed else "--no-sandbox", "--processes=1"]
+        return ["worker", *named, *flags, *(["--local"] if self.local else [])]
 
 
 async def run(served: Served) -> int:
@@ -144,6 +207,17 @@ async def run(served: Served) -> int:
     return ExitCode.OK
 
 
+async def run_configured(configured: Configured) -> int:
+    """Serve the groups of a file in this process. Exit code 0 after a stop that was asked for."""
+    from xworkflow.cli.place import open_client
+    from xworkflow.cli.serving import serve
+    from xworkflow.cli.stopping import stop_requested
+
+    client = await open_client(configured.address)
+    await serve(configured, client, stop_requested())
+    return ExitCode.OK
+
+
 async def run_processes(served: Served, count: int) -> int:
     """Keep worker processes running. Exit code 0 after a stop that was asked for.
 
@@ -153,7 +227,8 @@ async def run_processes(served: Served, count: int) -> int:
     from xworkflow.cli.stopping import stop_requested
 
     # what is wrong with the server or its name is said here, once, and not by each process
-    await open_client(served.address)
+    configured = served.configured()
+    await open_client(served.address if configured is None else configured.address)
     stopping = asyncio.create_task(stop_requested().wait())
     keeping = asyncio.create_task(_keep(served, count))
     await asyncio.wait({stopping, keeping}, return_when=asyncio.FIRST_COMPLETED)
@@ -170,7 +245,10 @@ async def _keep(served: Served, count: int) -> None:
 
     verbose = ["--verbose"] if logging.getLogger().isEnabledFor(logging.INFO) else []
     command = [sys.executable, "-m", "xworkflow.cli", *verbose, *served.as_arguments()]
-    async with start_workers(command, count, crashed=_print_crash):
+    async with start_workers(command, count, crashed=_print_crash) as workers:
+        if served.config is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, workers.send, signal.SIGHUP)
         print_text(READY_LINE.decode(), flush=True)
         await asyncio.Event().wait()
 

@@ -77,7 +77,7 @@ from xworkflow.engine.start import begin, carrier_of, compiled_of
 
 T = TypeVar("T")
 
-_TIMERS, _NODES, _CHUNKS, _HANDLER, _SIGNALS, _STOP = range(6)
+_SIGNALS, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP = range(6)
 _MARKER = "core_local_activity"
 
 _CLOSING = {
@@ -137,6 +137,10 @@ class ChildStarted:
 class HistoryFeed:
     """Reads one history. ``carrier`` is None until its first event was taken.
 
+    A workflow takes the updates of a task before its other news, and a history tells of them behind
+    the end of the task: so the other news are held until the next event, or until ``settle``. What
+    a task did stands on one page of a history.
+
     ``child_started`` and ``child_ended`` are set by the event that was taken last.
     """
 
@@ -160,6 +164,7 @@ class HistoryFeed:
     _has_place: bool = False
     _events: list[GraphEngineEvent] = field(default_factory=list[GraphEngineEvent])
     _arrivals: list[_Arrival] = field(default_factory=list[_Arrival])
+    _held: list[_Arrival] = field(default_factory=list[_Arrival])
     _task: _Task = field(default_factory=_Task)
     _scheduled: dict[int, str] = field(default_factory=dict[int, str])
     _attempts: dict[str, tuple[int, int, int]] = field(
@@ -184,6 +189,8 @@ class HistoryFeed:
         """Take the next history event; returns the run's events that follow from it."""
         self._events = []
         self.child_started = self.child_ended = None
+        if self.settles_before(event):
+            self._take_held()
         handler = self._handlers.get(event.event_type)
         if handler is not None:
             await handler(self, event)
@@ -222,6 +229,26 @@ class HistoryFeed:
             self._begin(self.carrier, self.run_input)
         batch = self._arrivals[: self._task.taken]
         self._arrivals = self._arrivals[self._task.taken :]
+        self._take_batch([arrival for arrival in batch if arrival.rank == _SIGNALS])
+        self._held = [arrival for arrival in batch if arrival.rank != _SIGNALS]
+
+    def settles_before(self, event: HistoryEvent | None) -> bool:
+        """Whether news are held that come before this event, or before the end of a page."""
+        accepted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+        return bool(self._held) and (event is None or event.event_type != accepted)
+
+    def settle(self) -> list[GraphEngineEvent]:
+        """No update belongs to the task that was read last: take the rest of its news."""
+        self._events = []
+        self.child_started = self.child_ended = None
+        self._take_held()
+        return self._events
+
+    def _take_held(self) -> None:
+        held, self._held = self._held, []
+        self._take_batch(held)
+
+    def _take_batch(self, batch: list[_Arrival]) -> None:
         if batch:
             self._drain_if_long()
             for arrival in sorted(batch, key=lambda a: (a.rank, a.place)):
@@ -456,7 +483,8 @@ class HistoryFeed:
             )
         )
 
-    # ---- commands: signals are taken with the next task, updates with the one that accepts them
+    # ---- commands: signals are taken with the next task, updates with the one that accepts them,
+    # and both before its other news
 
     async def _cancel_requested(self, _event: HistoryEvent) -> None:
         self._arrivals.append(

@@ -70,8 +70,9 @@ def _travelling_policy(context: WorkflowContext, config: EngineConfig) -> Policy
     secured = group.security_policy is not None
     if group.group_id is not None or not (group.has_own_limits or everything or secured):
         return None
-    if group.has_own_limits:
-        steps, seconds = group.quota.max_steps, float(group.quota.max_execution_time_secs)
+    quota = group.quota if group.has_own_limits else None
+    if quota is not None:
+        steps, seconds = quota.max_steps, float(quota.max_execution_time_secs)
     else:
         own = config.max_execution_time_secs
         steps, seconds = config.max_steps, _NO_LIMIT_SECS if own is None else own
@@ -81,6 +82,8 @@ def _travelling_policy(context: WorkflowContext, config: EngineConfig) -> Policy
         security_level=group.security_level.value,
         all_activities=everything,
         limits=group.limits,
+        max_pool_entries=None if quota is None else quota.max_variable_pool_entries,
+        max_pool_bytes=None if quota is None else quota.max_variable_pool_bytes,
     )
 
 

@@ -22,6 +22,8 @@ DOUBT_ACTIVITY: Final = "governor_doubt"
 EXCHANGE_UPDATE: Final = "exchange"
 YIELD_SIGNAL: Final = "yield_slot"
 USAGE_QUERY: Final = "usage"
+YIELDS_WORKFLOW: Final = "GovernorYieldsWorkflow"
+YIELDED_ACTIVITY: Final = "governor_yielded"
 
 _MINUTE, _DAY = 60, 86_400
 _MILLIONTHS: Final = 1_000_000
@@ -30,6 +32,11 @@ _MILLIONTHS: Final = 1_000_000
 def governor_id(group_id: str) -> str:
     """The workflow id of a group's ledger."""
     return f"xworkflow-governor/{group_id}"
+
+
+def yields_id(group_id: str) -> str:
+    """The workflow id of who hears of places given back, where the ledger is no workflow."""
+    return f"{governor_id(group_id)}/yields"
 
 
 class _Frozen(BaseModel):
@@ -73,7 +80,8 @@ class UsageQuota(_Frozen):
     ``count_waiting=False`` a run gives its place back while it only waits for people.
 
     ``prices`` are by model name or pattern (``gpt-4o*``), the first that fits; a model without one
-    is free. A call whose node sets no ``max_tokens`` reserves ``assumed_output_tokens``.
+    is free. A call whose node sets no ``max_tokens`` reserves ``assumed_output_tokens``; one that
+    sets more than ``max_tokens_per_request`` is refused.
     """
 
     concurrent_runs: PositiveInt | None = None
@@ -89,6 +97,7 @@ class UsageQuota(_Frozen):
     fair_by: Literal["none", "app", "user"] = "none"
     max_waiting: PositiveInt = 5_000
     assumed_output_tokens: PositiveInt = 4_096
+    max_tokens_per_request: PositiveInt | None = None
     prices: dict[str, Price] = Field(default_factory=dict[str, Price])
 
     @classmethod
@@ -100,6 +109,7 @@ class UsageQuota(_Frozen):
             llm_requests=Budget(limit=quota.llm_rate_limit_per_minute, window_secs=_MINUTE),
             llm_tokens=Budget(limit=quota.llm_daily_token_budget, window_secs=_DAY),
             assumed_output_tokens=quota.llm_max_tokens_per_request,
+            max_tokens_per_request=quota.llm_max_tokens_per_request,
         )
 
     def budget(self, kind: Kind) -> Budget | None:
@@ -164,6 +174,8 @@ class Verdict(_Frozen):
     """What became of a run's asking. Who is queued hears of its place by a signal; ``busy`` is an
     answer to brokers alone: other brokers hold free places, ask again.
 
+    ``details`` of a refusal say which quota it was: ``quota_type``, ``limit``, ``current``.
+
     ``lease`` is the broker out of whose lease a place came. It stands in the run's history, where
     it is found when the broker dies before it has told the ledger.
     """
@@ -171,6 +183,7 @@ class Verdict(_Frozen):
     answer: Literal["granted", "queued", "refused", "busy"] = "granted"
     reason: str | None = None
     lease: str | None = None
+    details: Mapping[str, str | int] = Field(default_factory=dict[str, str | int])
 
 
 # ---- budgets: brokers lease blocks, so that a call costs no round trip

@@ -22,6 +22,7 @@ from xworkflow.domain.native_style import nativise
 from xworkflow.domain.python_style import DRAFT, pythonise
 from xworkflow.domain.security_limits import TemplateSafetyConfig
 from xworkflow.domain.selectors import Dialect
+from xworkflow.domain.template_depth import too_deep
 from xworkflow.domain.template_drafts import draft
 from xworkflow.domain.template_limits import (
     Counters,
@@ -101,6 +102,9 @@ def render(  # noqa: PLR0913 - the limits are independent
 
 def syntax_error(template: str) -> SyntaxProblem | None:
     """What is wrong with the template's syntax, or None (diagnostic E501)."""
+    deep = too_deep(template)
+    if deep is not None:
+        return SyntaxProblem(f"syntax error: {deep}", None)
     try:
         Environment().undeclared_variables_in_str(template)
     except TemplateError as error:

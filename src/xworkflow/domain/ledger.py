@@ -8,6 +8,7 @@ the next as data. Size: about 100 bytes for each run that holds or waits.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from pydantic import BaseModel, Field
@@ -27,6 +28,7 @@ from xworkflow.domain.governing import (
     Verdict,
     Want,
 )
+from xworkflow.domain.refusals import passed, too_many_runs, too_many_starts, too_many_waiting
 
 BROKER_SILENCE_MS: Final = 30_000
 """A broker that holds leases says something every 10 s. After this, what it has not given back
@@ -119,11 +121,14 @@ class Ledger(BaseModel):
             return Verdict()
         if self.quota.when_full == "refuse" and ask.turn == 0:
             if not self.waiting and self._others_may_give_back(now):
-                return Verdict(answer="busy", reason=lacks)
-            return Verdict(answer="refused", reason=lacks or self._full())
+                return Verdict(answer="busy", reason=lacks, details=self._passed(now))
+            reason = lacks or self._full()
+            return Verdict(answer="refused", reason=reason, details=self._passed(now))
         if len(self.waiting) >= self.quota.max_waiting and ask.turn == 0:
-            text = f"Too many waiting workflows: {len(self.waiting)}/{self.quota.max_waiting}"
-            return Verdict(answer="refused", reason=text)
+            most = self.quota.max_waiting
+            reason = too_many_waiting(len(self.waiting), most)
+            details = passed("waiting_workflows", most, len(self.waiting))
+            return Verdict(answer="refused", reason=reason, details=details)
         self.waiting[ask.run] = ask
         return Verdict(answer="queued")
 
@@ -215,10 +220,16 @@ class Ledger(BaseModel):
             window = self._window(Kind.RUNS, now)
             used = window.used + sum(window.leased.values())
             if used >= budget.limit:
-                return f"Workflow rate limit exceeded: {used}/{budget.limit} in " + _window(
-                    budget.window_secs
-                )
+                return too_many_starts(used, budget)
         return None
+
+    def _passed(self, now: int) -> Mapping[str, str | int]:
+        """The quota that keeps a run from starting."""
+        budget, places = self.quota.runs, self.quota.concurrent_runs
+        if budget is None or (places is not None and self._is_full()):
+            return passed("concurrent_workflows", places or 0, self._taken())
+        window = self._window(Kind.RUNS, now)
+        return passed(Kind.RUNS.value, budget.limit, window.used + sum(window.leased.values()))
 
     def _is_full(self) -> bool:
         limit = self.quota.concurrent_runs
@@ -251,8 +262,7 @@ class Ledger(BaseModel):
         return min(_MOST_PLACES, max(0, left // len(self.brokers)))
 
     def _full(self) -> str:
-        limit = self.quota.concurrent_runs
-        return f"Concurrent workflow limit exceeded: {self._taken()}/{limit}"
+        return too_many_runs(self._taken(), self.quota.concurrent_runs)
 
     # ---- budgets
 
@@ -315,7 +325,3 @@ class Ledger(BaseModel):
                 window.used += window.leased.pop(broker, 0)
             if now - self.brokers[broker].at > _FORGET_MS and not self.brokers[broker].places:
                 del self.brokers[broker]
-
-
-def _window(secs: int) -> str:
-    return {60: "a minute", 3600: "an hour", 86_400: "a day"}.get(secs, f"{secs} s")

@@ -28,6 +28,9 @@ Lookup: TypeAlias = Callable[[Selector], JsonValue]
 # possessive: an attempt never gives characters back, so no text makes it quadratic
 _PLACEHOLDER: Final = re.compile(r"\{\{#([^#]++)#\}\}")
 
+MAX_TEXT: Final = 16 * 1024 * 1024
+"""Characters; no value that travels is as large."""
+
 _DIFY_WORDS: Final = frozenset({"context", "histories", "query"})
 """Placeholders of Dify prompts that the llm node fills by itself."""
 
@@ -41,12 +44,38 @@ def references(text: str, dialect: Dialect, *, trim: bool = False) -> tuple[Sele
     return tuple(dict.fromkeys(selector for selector in found if selector is not None))
 
 
-def render(text: str, get: Lookup, dialect: Dialect, *, strict: bool = False) -> str:
+class TextBudget:
+    """How many characters the placeholders of one node may still print, all its texts together: a
+    file of 60 KB can name a large value thousands of times."""
+
+    def __init__(self, most: int = MAX_TEXT) -> None:
+        self._most = self._left = most
+
+    def take(self, shown: str) -> str:
+        """The text, counted. Raises NodeError ``template_error``."""
+        self._left -= len(shown)
+        if self._left < 0:
+            raise NodeError.of_kind(
+                "template_error", f"the text is longer than {self._most} characters"
+            )
+        return shown
+
+
+def render(
+    text: str,
+    get: Lookup,
+    dialect: Dialect,
+    *,
+    strict: bool = False,
+    budget: TextBudget | None = None,
+) -> str:
     """The text with each placeholder replaced by its value's display string.
 
     A missing or null value and an unparsable selector print nothing; when ``strict``, the first of
-    them raises NodeError ``variable_not_found``.
+    them raises NodeError ``variable_not_found``. Texts of one node share a ``budget``; without one
+    the text has its own.
     """
+    within = budget or TextBudget()
 
     def value_of(match: re.Match[str]) -> str:
         selector = _selector(match[1], dialect)
@@ -55,7 +84,7 @@ def render(text: str, get: Lookup, dialect: Dialect, *, strict: bool = False) ->
             raise NodeError.of_kind(
                 "variable_not_found", match[1] if selector is None else show(selector)
             )
-        return display(value)
+        return within.take(display(value))
 
     return _PLACEHOLDER.sub(value_of, text)
 

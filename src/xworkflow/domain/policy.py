@@ -17,7 +17,8 @@ class EngineConfig(BaseModel):
     """How one run is scheduled (spec/graph.md 5.1).
 
     ``max_execution_time_secs`` counts activity, not waiting; None is no limit. ``max_concurrency``
-    0 is unlimited, and ``parallel_enabled`` False means one node at a time.
+    0 is unlimited, and ``parallel_enabled`` False means one node at a time. ``max_pool_…`` bound
+    the variable pool of the run, and that of each item of a container by itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +29,8 @@ class EngineConfig(BaseModel):
     parallel_enabled: bool = True
     max_concurrency: int = 0
     limits: SecurityLimits = SecurityLimits()
+    max_pool_entries: int | None = None
+    max_pool_bytes: int | None = None
 
     @classmethod
     def of_dialect(cls, dialect: Dialect) -> EngineConfig:
@@ -39,6 +42,9 @@ class EngineConfig(BaseModel):
         max_steps: int,
         max_execution_time_secs: float,
         limits: SecurityLimits = _NO_LIMITS,
+        *,
+        max_pool_entries: int | None = None,
+        max_pool_bytes: int | None = None,
     ) -> EngineConfig:
         """The config under a group's quota, the smaller of both (5.1), and under its level."""
         own = self.max_execution_time_secs
@@ -49,6 +55,8 @@ class EngineConfig(BaseModel):
                 if own is None
                 else min(own, max_execution_time_secs),
                 "limits": limits,
+                "max_pool_entries": _smaller(self.max_pool_entries, max_pool_entries),
+                "max_pool_bytes": _smaller(self.max_pool_bytes, max_pool_bytes),
             }
         )
 
@@ -56,3 +64,7 @@ class EngineConfig(BaseModel):
     def concurrency(self) -> int:
         """Nodes that may run at once; 0 is unlimited."""
         return self.max_concurrency if self.parallel_enabled else 1
+
+
+def _smaller(one: int | None, other: int | None) -> int | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from xworkflow.domain.persistent import PersistentMap
+from xworkflow.domain.pool_size import ABSENT, PoolSize
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import FILE_CATEGORIES, FILE_MARK, JsonValue, is_file
 
@@ -35,7 +36,7 @@ _INDEX = re.compile(r"[0-9]{1,15}")
 class VariablePool:
     """All values of a run. A missing key reads as None; "has" means present and not None."""
 
-    __slots__ = ("_spaces",)
+    __slots__ = ("_size", "_spaces")
 
     def __init__(
         self, spaces: Mapping[str, Namespace] | PersistentMap[Namespace] | None = None
@@ -43,6 +44,7 @@ class VariablePool:
         self._spaces: PersistentMap[Namespace] = (
             spaces if isinstance(spaces, PersistentMap) else PersistentMap(spaces)
         )
+        self._size: PoolSize | None = None
 
     def get(self, selector: Selector) -> JsonValue:
         """The value at a selector; parts after the second go into objects, lists and files."""
@@ -63,14 +65,41 @@ class VariablePool:
 
     def set(self, selector: Selector, value: JsonValue) -> VariablePool:
         """The pool with one value written; a path deeper than two parts is made on the way."""
-        space = dict(self.namespace(selector[0]))
-        space[selector[1]] = _written(space.get(selector[1]), selector[2:], value)
-        return VariablePool(self._spaces.set(selector[0], space))
+        name, variable = selector[0], selector[1]
+        space = dict(self.namespace(name))
+        written = _written(space.get(variable), selector[2:], value)
+        size = self._size
+        if size is not None:
+            size = size.with_value(name, variable, space.get(variable, ABSENT), written)
+        space[variable] = written
+        return self._next(name, space, size)
 
     def extend(self, name: str, values: Mapping[str, JsonValue]) -> VariablePool:
         """The pool with a node's outputs added to what its namespace holds already."""
-        old = self._spaces.get(name)
-        return VariablePool(self._spaces.set(name, {**old, **values} if old else dict(values)))
+        old: Namespace = self._spaces.get(name) or {}
+        size = self._size
+        if size is not None:
+            for variable, value in values.items():
+                size = size.with_value(name, variable, old.get(variable, ABSENT), value)
+        return self._next(name, {**old, **values} if old else dict(values), size)
+
+    def _next(self, name: str, space: Namespace, size: PoolSize | None) -> VariablePool:
+        pool = VariablePool(self._spaces.set(name, space))
+        pool._size = size
+        return pool
+
+    def size(self, most: int) -> PoolSize:
+        """How large the pool is; its bytes are exact as long as no value has more than ``most``.
+
+        Costs a walk through all values once, and nothing for the pools that are made of this one.
+        """
+        if self._size is None or self._size.most != most:
+            size = PoolSize(0, 0, most)
+            for name, space in self._spaces.items():
+                for variable, value in space.items():
+                    size = size.with_value(name, variable, ABSENT, value)
+            self._size = size
+        return self._size
 
     def project(self, selectors: Iterable[Selector]) -> VariablePool:
         """A pool with only the variables that the selectors name, whole (first two parts)."""

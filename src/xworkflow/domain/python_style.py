@@ -135,9 +135,9 @@ def _method_edits(tokens: tuple[Token, ...]) -> Iterator[_Edit]:
 
 def _literal_edits(tokens: tuple[Token, ...]) -> Iterator[_Edit]:
     """Each list and object that is written down becomes a draft."""
-    for before, token in pairwise(tokens):
+    for position, (before, token) in enumerate(pairwise(tokens), start=1):
         if token.text == "{" or (token.text == "[" and not ends_operand(before)):
-            end = tokens[closing(tokens, tokens.index(token))].end
+            end = tokens[closing(tokens, position)].end
             yield token.start, token.start, f"{DRAFT}("
             yield end, end, ")"
 

@@ -46,9 +46,10 @@ class SecurityLevel(StrEnum):
     STRICT = "strict"
 
 
-@dataclass(frozen=True, slots=True)
-class DslLimits:
+class DslLimits(BaseModel):
     """Sizes of a workflow that a policy still accepts (spec/runtime.md 6.2)."""
+
+    model_config = ConfigDict(frozen=True)
 
     max_nodes: int = 200
     max_edges: int = 500
@@ -98,7 +99,9 @@ class SecurityPolicy:
             SecurityLevel.STRICT,
             NetworkPolicy.closed(),
             limits.template,
-            DslLimits(100, 200, 128, 16_384, 5),
+            DslLimits(
+                max_nodes=100, max_edges=200, max_node_config_bytes=16_384, max_nesting_depth=5
+            ),
             node_limits=limits.node_limits,
         )
 

@@ -7,6 +7,7 @@ own; ``domain/scheduler.py`` has the table.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ from xworkflow.domain.dify_error_types import dify_error_type
 from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.outcome import ErrorType, RunFailure, RunResult, RunStatus
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES, Plan, PlanNode
+from xworkflow.domain.pool_size import too_large
 from xworkflow.domain.results import LlmUsage, NodeRunResult, NodeStatus
 from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
@@ -472,7 +474,21 @@ class Turn:
         before = self.plan.nodes[predecessor] if predecessor >= 0 else None
         before_id = before.id if before is not None and not before.silent else None
         self.emit(events.node_run_started(node, execution_id, before_id, group_id))
-        self.commands.append(StartNode(index, 1, execution_id))
+        refused = self.over_quota()
+        if refused is None:
+            self.commands.append(StartNode(index, 1, execution_id))
+        else:
+            self.running = self.running.without(str(index))
+            self.node_failed(node, Running(1, execution_id), refused)
+
+    def over_quota(self) -> NodeFailure | None:
+        """Why no node may start: the pool is larger than its group allows (runtime.md 6.4)."""
+        config = self.state.config
+        entries, size = config.max_pool_entries, config.max_pool_bytes
+        if entries is None and size is None:
+            return None
+        found = self.pool.size(sys.maxsize if size is None else size)
+        return too_large(found.entries, found.size, max_entries=entries, max_size=size)
 
     def complete(self) -> None:
         if self.exceptions:

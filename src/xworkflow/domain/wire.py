@@ -50,6 +50,9 @@ DEBUG_UPDATE: Final = "debug_command"
 
 HANDLER_SUFFIX: Final = "error-handler"
 
+AUDIT_FUNCTION: Final = "xworkflow_audit"
+"""What a worker lends its workflows for records of their group's audit log."""
+
 APP_ATTRIBUTE: Final = "XworkflowApp"
 GROUP_ATTRIBUTE: Final = "XworkflowGroup"
 SCHEMA_HASH_ATTRIBUTE: Final = "XworkflowSchemaHash"
@@ -131,6 +134,8 @@ class RunOptions(_Wire):
     """Set by a client that traces: then inline nodes have spans, too."""
     stream: bool = False
     """Whether the models of a Dify export are asked for their answers in pieces."""
+    priority: int | None = Field(default=None, ge=1, le=5)
+    """Temporal's, among the runs of a task queue: 1 comes first, 3 is the server's default."""
 
 
 class Policy(_Wire):
@@ -141,8 +146,22 @@ class Policy(_Wire):
     security_level: str = "standard"
     all_activities: bool = False
     limits: SecurityLimits = SecurityLimits()
+    max_pool_entries: int | None = None
+    max_pool_bytes: int | None = None
     yields_slot: bool = False
     """Whether the run gives its place back while it only waits for people."""
+    yields_to: str = ""
+    """The workflow that hears of it; empty for the group's ledger."""
+
+    def applied(self, config: EngineConfig) -> EngineConfig:
+        """A run's own limits, under the group's."""
+        return config.lowered(
+            self.max_steps,
+            self.max_execution_time_secs,
+            self.limits,
+            max_pool_entries=self.max_pool_entries,
+            max_pool_bytes=self.max_pool_bytes,
+        )
 
 
 class PathStep(_Wire):

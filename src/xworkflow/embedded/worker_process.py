@@ -23,10 +23,22 @@ _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.1, 5.0
 _LAST_LINES = 10
 
 
-def worker_command(address: str, task_queue: str, *, stream_store: str | None = None) -> list[str]:
-    """The worker that polls one task queue of one server; ``stream_store`` is a database's URL."""
-    worker = [sys.executable, "-m", "xworkflow.worker"]
-    command = [*worker, "--address", address, "--task-queue", task_queue]
+def worker_command(
+    address: str,
+    task_queue: str,
+    *,
+    stream_store: str | None = None,
+    config: Path | None = None,
+) -> list[str]:
+    """The worker that polls one task queue of one server; ``stream_store`` is a database's URL.
+
+    With a ``config`` it serves the groups of that file instead, each on its own queue.
+    """
+    command = [sys.executable, "-m", "xworkflow.worker", "--address", address]
+    if config is None:
+        command += ["--task-queue", task_queue]
+    else:
+        command += ["--config", str(config), "--local"]
     return command if stream_store is None else [*command, "--stream-store", stream_store]
 
 

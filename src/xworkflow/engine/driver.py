@@ -173,10 +173,7 @@ class Driver:
 
     def apply_policy(self, policy: Policy) -> None:
         """Hold the run to its group's limits and placement; before the run has started."""
-        config = self.state.config.lowered(
-            policy.max_steps, policy.max_execution_time_secs, policy.limits
-        )
-        self.state = replace(self.state, config=config)
+        self.state = replace(self.state, config=policy.applied(self.state.config))
         options = self.compiled.options.under(policy)
         if options != self.compiled.options:
             self.compiled = plans.get(self.compiled.schema.text, options)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from xworkflow.domain import gathering
 from xworkflow.domain.diagnostics import Diagnostic, Report, finding
 from xworkflow.domain.ids import IdSequence
+from xworkflow.domain.near_miss import did_you_mean
 from xworkflow.domain.plan import SOURCE_HANDLES, Plan, PlanNode
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import Namespace, VariablePool
@@ -32,7 +33,6 @@ from xworkflow.domain.values import JsonValue
 from xworkflow.engine.compile import Compiled
 from xworkflow.engine.graph_changes import changes
 from xworkflow.engine.past import Ended, Past, Started, Wrote
-from xworkflow.engine.validation.near_miss import did_you_mean
 from xworkflow.errors import ValidationFailed
 
 FORCIBLE = frozenset({"F010", "F011", "F012", "F013", "F014", "F020", "F021"})

@@ -85,10 +85,7 @@ def config_of(run: RunInput, schema: WorkflowSchema) -> EngineConfig:
     """The limits that a run is started with: its own, under those of its group as far as they
     travel."""
     config = run.config or EngineConfig.of_dialect(schema.dialect)
-    if run.policy is not None:
-        policy = run.policy
-        config = config.lowered(policy.max_steps, policy.max_execution_time_secs, policy.limits)
-    return config
+    return config if run.policy is None else run.policy.applied(config)
 
 
 def initial_pool(schema: WorkflowSchema, variables: Variables) -> VariablePool:

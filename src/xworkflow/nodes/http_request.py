@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
-from xworkflow.domain.placeholders import references, render
+from xworkflow.domain.placeholders import TextBudget, references, render
 from xworkflow.domain.plan import Placement
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector
@@ -60,7 +60,13 @@ class HttpRequestNode(WorkNode[HttpRequestData]):
     async def execute(
         self, node: Node[HttpRequestData], values: Values, ports: Ports
     ) -> NodeRunResult:
-        fill = partial(render, get=values.get, dialect=node.dialect, strict=ports.strict_template)
+        fill = partial(
+            render,
+            get=values.get,
+            dialect=node.dialect,
+            strict=ports.strict_template,
+            budget=TextBudget(),
+        )
         request = build_request(
             node.data,
             node.dialect,

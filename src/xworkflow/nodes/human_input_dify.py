@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
 from xworkflow.domain.forms import TIMEOUT_HANDLE, Form, FormRefusedError
-from xworkflow.domain.placeholders import render
+from xworkflow.domain.placeholders import TextBudget, render
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue, display
@@ -35,8 +35,11 @@ def check_dify(node: HumanInputNode) -> Iterator[Diagnostic]:
 
 def dify_form(node: HumanInputNode, values: Values, strict: bool) -> Form:
     data = node.data
+    budget = TextBudget()
     content = tuple(
-        piece if index % 2 else render(piece, values.get, node.dialect, strict=strict)
+        piece
+        if index % 2
+        else render(piece, values.get, node.dialect, strict=strict, budget=budget)
         for index, piece in enumerate(pieces(data.form_content))
     )
     defaults = _defaults_of(data.inputs, values)

@@ -74,6 +74,7 @@ def checked_url(url: str, node_id: str, ports: Ports) -> str:
     try:
         ports.http.check_url(url)
     except NodeError as error:
-        audit(ports, node_id, "SsrfBlocked", "Warning", url=url, reason=str(error))
+        told = {name: error.failure.metadata.get(name) for name in ("host", "rule")}
+        audit(ports, node_id, "SsrfBlocked", "Warning", **told, reason=error.failure.text)
         raise
     return url

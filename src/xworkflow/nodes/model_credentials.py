@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xworkflow.domain.wire import DEFAULT_GROUP
 from xworkflow.errors import EngineError, NodeError
 from xworkflow.nodes.audit import audit
 from xworkflow.nodes.llm_data import ModelChoice
@@ -13,12 +14,16 @@ from xworkflow.ports import Ports
 async def credentials_for(
     model: ModelChoice, provider: str, node_id: str, ports: Ports
 ) -> Mapping[str, str]:
-    """The node's own under those that the group's provider of credentials has, which win."""
+    """The node's own under those that the group's provider of credentials has, which win.
+
+    A group without a name is asked for as ``default``; the reference ignores its provider.
+    """
     own = model.credentials
-    if ports.credential_provider is None or ports.group_id is None:
+    if ports.credential_provider is None:
         return own
     try:
-        found = await ports.credential_provider.get_credentials(ports.group_id, provider)
+        group_id = ports.group_id or DEFAULT_GROUP
+        found = await ports.credential_provider.get_credentials(group_id, provider)
     except Exception as error:
         audit(ports, node_id, "CredentialAccess", "Warning", provider=provider, success=False)
         # only our own errors are known to hold no secret

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from xworkflow.domain import jinja
 from xworkflow.domain.chat import Message, Part, Role, TextPart, parse_role
-from xworkflow.domain.placeholders import render
+from xworkflow.domain.placeholders import TextBudget, render
 from xworkflow.domain.screen import is_bounded
 from xworkflow.domain.selectors import SCOPE, Selector
 from xworkflow.domain.values import JsonValue
@@ -46,6 +46,7 @@ class _DifyPrompt:
         self._history = history(node.data.memory, values)
         self._history_is_told = False
         self._files: list[File] = []
+        self._budget = TextBudget()
 
     async def messages(self) -> tuple[Message, ...]:
         drawn = [m for d in self._data.prompt_template for m in await self._drawn(d)]
@@ -67,7 +68,7 @@ class _DifyPrompt:
         except ValueError as error:
             raise NodeError.of_kind("config_error", str(error)) from None
         if drawn.template is not None:
-            return [Message(role, await self._jinja(drawn.template))]
+            return [Message(role, self._budget.take(await self._jinja(drawn.template)))]
         return await self._filled(role, drawn.text)
 
     async def _jinja(self, template: str) -> str:
@@ -77,14 +78,17 @@ class _DifyPrompt:
         limits = self._ports.sandbox_limits
         if is_bounded(template):
             cap = limits.max_output_bytes
-            return jinja.render(template, variables, "dify", max_output_bytes=cap)
+            return jinja.render(
+                template, variables, "dify", max_output_bytes=cap, safety=limits.template
+            )
         async with self._ports.sandbox.template_vm() as vm:
             return await vm.render(template, variables, "dify", limits)
 
     async def _filled(self, role: Role, text: str) -> list[Message]:
         """A text with its references replaced; files print nothing, their images follow."""
         self._files = []
-        filled = render(text, self._value, "dify", strict=self._ports.strict_template)
+        strict = self._ports.strict_template
+        filled = render(text, self._value, "dify", strict=strict, budget=self._budget)
         vision = self._data.vision
         if vision is None or not vision.enabled or not self._files:
             return [Message(role, filled)]

@@ -5,10 +5,12 @@ spec/runtime.md 3.2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from xworkflow.domain.chat import ImagePart, Message, parse_role
-from xworkflow.domain.placeholders import render
+from xworkflow.domain.placeholders import TextBudget, render
 from xworkflow.domain.values import JsonValue, display
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import Node, Values
@@ -21,9 +23,16 @@ from xworkflow.ports import Ports
 async def native_prompt(node: Node[LlmData], values: Values, ports: Ports) -> tuple[Message, ...]:
     """The messages of one call. Raises NodeError."""
     data = node.data
+    fill = partial(
+        render,
+        get=values.get,
+        dialect="native",
+        strict=ports.strict_template,
+        budget=TextBudget(),
+    )
     messages = [
         *history(data.memory, values),
-        *(_message(drawn, values, strict=ports.strict_template) for drawn in data.prompt_template),
+        *(_message(drawn, fill) for drawn in data.prompt_template),
     ]
     messages = _with_context(messages, data.context, values)
     if images := await _images(data.vision, values, node.id, ports):
@@ -31,8 +40,8 @@ async def native_prompt(node: Node[LlmData], values: Values, ports: Ports) -> tu
     return tuple(messages)
 
 
-def _message(drawn: PromptMessage, values: Values, *, strict: bool) -> Message:
-    text = render(drawn.text, values.get, "native", strict=strict)
+def _message(drawn: PromptMessage, fill: Callable[[str], str]) -> Message:
+    text = fill(drawn.text)
     try:
         return Message(parse_role(drawn.role), text)
     except ValueError as error:

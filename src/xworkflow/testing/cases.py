@@ -10,8 +10,9 @@ file                content
 ``debug.toml``      what a debugger's user does meanwhile: ``DebugScript``
 ==================  ===========================================================================
 
-The format is that of spec/graph.md 10; ``mock_nodes``, ``security_level`` and ``security`` are our
-own additions. Unknown keys are ignored.
+The format is that of spec/graph.md 10. Our own additions are ``mock_nodes``, ``security_level``,
+``security``, ``quota``, ``usage_quota`` and ``credentials``, and what is expected as ``error_code``
+and ``audit``. Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from xworkflow.domain.governing import UsageQuota
 from xworkflow.domain.network_policy import NetworkPolicy
 from xworkflow.domain.policy import EngineConfig
-from xworkflow.domain.quota import DslLimits, SecurityLevel, SecurityPolicy
+from xworkflow.domain.quota import DslLimits, ResourceQuota, SecurityLevel, SecurityPolicy
 from xworkflow.domain.security_limits import NodeLimits, TemplateSafetyConfig
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import MockNode
 from xworkflow.errors import InputError
 from xworkflow.testing.debug_script import DebugScript
 from xworkflow.testing.mock_server import MockResponse
+from xworkflow.testing.recorded_audit import ExpectedRecord
 
 WORKFLOW_FILES = ("workflow.toml", "workflow.yml", "workflow.yaml", "workflow.json")
 
@@ -46,13 +49,19 @@ class _Table(BaseModel):
 
 
 class Expectation(_Table):
-    """``out.toml``; ``outputs_json`` is laid over ``outputs``, as TOML has no null."""
+    """``out.toml``; ``outputs_json`` is laid over ``outputs``, as TOML has no null.
+
+    ``error_code`` is that of a node's failure, of a diagnostic, or the run's kind of error. With
+    ``audit`` the group's audit log must hold these records and no others.
+    """
 
     status: Literal["completed", "failed", "failed_with_recovery"] = "completed"
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
     outputs_json: str | None = None
     partial_match: bool = False
     error_contains: str | None = None
+    error_code: str | None = None
+    audit: tuple[ExpectedRecord, ...] | None = None
 
     @field_validator("outputs_json")
     @classmethod
@@ -105,6 +114,12 @@ class Surroundings(_Table):
 
     security_level: SecurityLevel | None = None
     security: SecurityTable = SecurityTable()
+    quota: ResourceQuota | None = None
+    """Counted in the worker's process, as the reference does."""
+    usage_quota: UsageQuota | None = None
+    """Counted by the group's ledger on the server."""
+    credentials: dict[str, dict[str, str]] | None = None
+    """What the group's provider of credentials has, by the name of a provider of models."""
 
     config: EngineConfig | None = None
     system_variables: dict[str, JsonValue] = Field(default_factory=dict)

@@ -30,12 +30,14 @@ from xworkflow.domain.loading import format_of, load
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import DslParseError, EngineError, InputError, ValidationFailed
 from xworkflow.providers import FakeIdGenerator, FakeTimeProvider
-from xworkflow.testing.cases import Case, Surroundings, Verdict, policy_of, read_case
+from xworkflow.testing.cases import Case, Surroundings, Verdict, read_case
 from xworkflow.testing.comparison import differences
 from xworkflow.testing.debug_script import play
 from xworkflow.testing.mock_server import MockServer
+from xworkflow.testing.recorded_audit import audit_differences, leaked
 
 if TYPE_CHECKING:  # a worker loads slowly, and only running cases needs one
+    from xworkflow.testing.case_groups import CaseGroup
     from xworkflow.testing.case_workers import CaseWorkers
 
 SIDE_BY_SIDE: Final = 4
@@ -46,11 +48,13 @@ _UNSUPPORTED: Final = frozenset({"E050"})
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How a run ended; ``detail`` says more in case that was not expected."""
+    """How a run ended; ``detail`` says more in case that was not expected. ``codes`` are those of
+    all that failed on the way."""
 
     status: str
     outputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     error: str = ""
+    codes: tuple[str, ...] = ()
     detail: tuple[str, ...] = ()
 
 
@@ -95,14 +99,16 @@ async def _timed(folder: Path, workers: CaseWorkers) -> Verdict:
 
 async def run_case(case: Case, workers: CaseWorkers) -> Verdict:
     """Run a case on Temporal and compare. Never raises for what a case can do wrong."""
+    from xworkflow.testing.case_groups import group_of
+
     if case.needs is not None:
         return Verdict(case.name, "skipped", (f"needs {case.needs}",))
     mocks = case.state.mock_server
     problems: list[str] = []
     with MockServer(mocks) if mocks else nullcontext() as server:
+        own = group_of(case, workers.group, None if server is None else server.url)
         try:
-            status, problems = await _run(case, workers, server)
-            outcome = _outcome_of(status)
+            outcome, problems = await _run(case, workers, own, server)
         except ValidationFailed as error:
             unsupported = [d.message for d in error.report.errors if d.code in _UNSUPPORTED]
             if unsupported:
@@ -114,22 +120,38 @@ async def run_case(case: Case, workers: CaseWorkers) -> Verdict:
             return Verdict(case.name, "failed", (f"{case.workflow}: {error}",))
         except EngineError as error:
             return Verdict(case.name, "failed", (str(error),))
-    found = problems + differences(case.expectation, outcome.status, outcome.outputs, outcome.error)
+    wanted = case.expectation
+    found = problems + differences(wanted, outcome.status, outcome.outputs, outcome.error)
+    if wanted.error_code is not None and wanted.error_code not in outcome.codes:
+        got = ", ".join(outcome.codes) or "none"
+        found.append(f"error_code: expected {wanted.error_code}, got {got}")
+    if own is not None:
+        found += _audited(case, own)
     if found:
         return Verdict(case.name, "failed", (*found, *outcome.detail))
     return Verdict(case.name, "passed")
 
 
+def _audited(case: Case, own: CaseGroup) -> list[str]:
+    """What the audit log should have been told, and what nobody may be told."""
+    credentials = (case.state.credentials or {}).values()
+    secrets = [secret for given in credentials for secret in given.values()]
+    problems = leaked(secrets, own.audit.records)
+    if case.expectation.audit is not None:
+        problems += audit_differences(case.expectation.audit, own.audit.records)
+    return problems
+
+
 async def _run(
-    case: Case, workers: CaseWorkers, server: MockServer | None
-) -> tuple[ExecutionStatus, list[str]]:
+    case: Case, workers: CaseWorkers, own: CaseGroup | None, server: MockServer | None
+) -> tuple[_Outcome, list[str]]:
     """How the run ended, and what was not as the debugger's user expected."""
     state = case.state
     schema = load(case.workflow.read_bytes(), format_of(case.workflow.name), name=case.name)
     address: dict[str, JsonValue] = {} if server is None else {"base_url": server.url}
     builder = (
         WorkflowRunner.builder(schema)
-        .context(_context(state))
+        .context(_context(state, own))
         .user_inputs(case.inputs)
         .system_vars({**address, **state.system_variables})
         .environment_vars(state.environment_variables)
@@ -140,16 +162,27 @@ async def _run(
         builder.config(state.config)
     if case.debug is not None:
         builder.debug(case.debug.config)
-    url = None if server is None else server.url
-    policy = policy_of(state)
-    async with workers.queue_for(state.llm_providers.openai, url, policy) as queue:
+    async with workers.queue_for(own) as queue:
         handle = await builder.client(workers.client, task_queue=queue).run()
         problems = [] if case.debug is None else await play(case.debug, handle)
         if not problems:
             problems = await _stuck(handle)
         if problems:
             await handle.cancel()  # it may stand where nobody lets it go on
-        return await handle.wait(), problems
+        outcome = _outcome_of(await handle.wait())
+        if case.expectation.error_code is not None:
+            outcome = replace(outcome, codes=(*outcome.codes, *await _codes(handle)))
+        return outcome, problems
+
+
+async def _codes(handle: WorkflowHandle) -> list[str]:
+    """The codes of the failures of nodes, tolerated ones included."""
+    failures = ("node_run_failed", "node_run_exception")
+    return [
+        str(event.data.get("error_type"))
+        async for event in handle.events()
+        if event.type in failures
+    ]
 
 
 async def _stuck(handle: WorkflowHandle) -> list[str]:
@@ -172,11 +205,8 @@ async def _stuck(handle: WorkflowHandle) -> list[str]:
     return []
 
 
-def _context(state: Surroundings) -> WorkflowContext:
-    context = WorkflowContext.default()
-    policy = policy_of(state)
-    if policy is not None:
-        context.update_runtime_group(lambda group: group.replaced(security_policy=policy))
+def _context(state: Surroundings, own: CaseGroup | None) -> WorkflowContext:
+    context = WorkflowContext.default() if own is None else WorkflowContext.new(own.group)
     if state.fake_time is not None:
         context = context.with_time_provider(FakeTimeProvider(state.fake_time.fixed_timestamp))
     if state.fake_id is not None:
@@ -190,7 +220,9 @@ def _outcome_of(status: ExecutionStatus) -> _Outcome:
             return _Outcome("completed", outputs)
         case FailedWithRecovery(error, outputs):
             return _Outcome("failed_with_recovery", outputs, error)
-        case Failed(message) | Stopped(message):  # an aborted run has failed (spec/graph.md 6.4)
+        case Failed(message, kind):
+            return _Outcome("failed", error=message, codes=(kind,))
+        case Stopped(message):  # an aborted run has failed (spec/graph.md 6.4)
             return _Outcome("failed", error=message)
         case _:
             return _Outcome(type(status).__name__.lower())
@@ -202,4 +234,5 @@ def _refused(error: ValidationFailed) -> _Outcome:
         f"{d.code} {f'node {d.node_id!r}: ' if d.node_id else ''}{d.message}"
         for d in error.report.errors
     )
-    return _Outcome("failed", error=str(error), detail=detail)
+    codes = tuple(d.code for d in error.report.errors)
+    return _Outcome("failed", error=str(error), codes=codes, detail=detail)

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.engine.validation.test_validation import END, START, chain, codes, edge, graph, node
+from tests.engine.validation.test_validation import (
+    END,
+    START,
+    chain,
+    codes,
+    edge,
+    graph,
+    node,
+    sizes,
+)
 from xworkflow.domain.diagnostics import Diagnostic, Report
 from xworkflow.domain.loading import load
 from xworkflow.domain.quota import DslLimits
@@ -375,24 +384,24 @@ edges: [{source: start, target: it}, {source: it, target: end}]
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (DslLimits(5, 9, 99, 9999, 9), "E020"),
-        (DslLimits(9, 3, 99, 9999, 9), "E021"),
-        (DslLimits(9, 9, 6, 9999, 9), "E022"),
-        (DslLimits(9, 9, 99, 150, 9), "E023"),
-        (DslLimits(9, 9, 99, 9999, 0), "E024"),
+        (sizes(5, 9, 99, 9999, 9), "E020"),
+        (sizes(9, 3, 99, 9999, 9), "E021"),
+        (sizes(9, 9, 6, 9999, 9), "E022"),
+        (sizes(9, 9, 99, 150, 9), "E023"),
+        (sizes(9, 9, 99, 9999, 0), "E024"),
     ],
 )
 def test_bodies_count_for_the_limits(limits: DslLimits, code: str) -> None:
     schema = chain(iteration(around(template(node_id="long-id"))))
-    assert validate(schema, limits=DslLimits(9, 9, 99, 9999, 9)) == Report()
+    assert validate(schema, limits=sizes(9, 9, 99, 9999, 9)) == Report()
     assert {d.code for d in validate(schema, limits=limits).diagnostics} == {code}
 
 
 def test_a_body_that_dify_draws_beside_its_container_is_no_part_of_its_data() -> None:
     inside = dify_body(*(template(node_id=f"t{i}", note="x" * 300) for i in range(5)))
     schema = chain(dify_iteration(inside, output_selector=["t1", "output"]), dialect="dify")
-    assert validate(schema, limits=DslLimits(99, 99, 99, 600, 9)) == Report()
-    assert "E023" in codes(validate(schema, limits=DslLimits(99, 99, 99, 300, 9)))
+    assert validate(schema, limits=sizes(99, 99, 99, 600, 9)) == Report()
+    assert "E023" in codes(validate(schema, limits=sizes(99, 99, 99, 300, 9)))
 
 
 def test_forty_nested_bodies_are_validated() -> None:

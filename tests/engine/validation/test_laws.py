@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xworkflow.domain.quota import DslLimits
+from tests.engine.validation.test_validation import sizes
 from xworkflow.domain.schema import EdgeSpec, ErrorHandler, NodeSpec, SubGraph, WorkflowSchema
 from xworkflow.engine.validation import validate
 from xworkflow.engine.validation.subject import Subject
@@ -87,7 +87,7 @@ def test_validation_never_raises_and_judges_alike_each_time(schema: WorkflowSche
     report = validate(schema)
     assert report == validate(schema)
     assert report.is_valid == (not report.errors)
-    roomy = DslLimits(99, 99, 99, 99_999, 99)
+    roomy = sizes(99, 99, 99, 99_999, 99)
     assert validate(schema, limits=roomy) == report
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
+from xworkflow.domain.near_miss import did_you_mean
 from xworkflow.domain.placeholders import bad_references, references
 from xworkflow.domain.selectors import RESERVED, SCOPE, Selector, SelectorError, check_depth, show
-from xworkflow.engine.validation.near_miss import did_you_mean
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.base import AnyNode, AnyNodeType
 

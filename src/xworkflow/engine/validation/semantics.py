@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pydantic import ValidationError
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
+from xworkflow.domain.near_miss import nearest
 from xworkflow.domain.plan import FAIL_BRANCH, SOURCE_HANDLES
 from xworkflow.domain.schema import NodeSpec
-from xworkflow.engine.validation.near_miss import nearest
 from xworkflow.engine.validation.references import check_ends, check_references
 from xworkflow.engine.validation.subject import Subject
 from xworkflow.nodes.base import AnyNode, AnyNodeType, Node

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from xworkflow.domain.diagnostics import Diagnostic, finding
+from xworkflow.domain.near_miss import did_you_mean
 from xworkflow.domain.schema import NodeSpec
-from xworkflow.engine.validation.near_miss import did_you_mean
 from xworkflow.engine.validation.subject import OUTPUT_TYPES, Subject
 from xworkflow.nodes.unsupported import ENTRY_TYPES, missing_provider
 
