@@ -149,11 +149,11 @@ class RunLog:
                 events = handle.fetch_history_events(wait_new_event=self._waits)
                 async for event in events:
                     if feed.settles_before(event):
-                        await self._tell(workflow, feed, feed.settle())
+                        await self._tell(workflow, feed, await feed.settle())
                     await self._tell(workflow, feed, await feed.take(event))
                     at_end = events.current_page_index == len(events.current_page or ())
-                    if at_end and feed.settles_before(None):
-                        await self._tell(workflow, feed, feed.settle())
+                    if at_end and feed.settles_before():
+                        await self._tell(workflow, feed, await feed.settle())
                 following = None if feed.closed is None else feed.closed.next_run_id
             await asyncio.gather(*workflow.readers.values())
         finally:
