@@ -88,7 +88,7 @@ _SIGNALS, _UPDATES, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP = range(7)
 _MARKER = "core_local_activity"
 
 _ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
-_SAID = frozenset(
+SAID_BY_TASKS = frozenset(
     {
         EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
         EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
@@ -214,7 +214,7 @@ class HistoryFeed:
         """Take the next history event; returns the run's events that have become known by it."""
         self._events = []
         self.child_started = self.child_ended = None
-        if self._said is not None and event.event_type in _SAID:
+        if self._said is not None and event.event_type in SAID_BY_TASKS:
             self._said.append(event)
             return self._events
         await self._carry_out()
@@ -225,7 +225,7 @@ class HistoryFeed:
 
     def settles_before(self, event: HistoryEvent | None = None) -> bool:
         """Whether the last task is known in full: by this event, or as there is none yet."""
-        return self._said is not None and (event is None or event.event_type not in _SAID)
+        return self._said is not None and (event is None or event.event_type not in SAID_BY_TASKS)
 
     async def settle(self) -> list[GraphEngineEvent]:
         """Nothing more is to come of the last task: returns the run's events that it led to.
@@ -640,4 +640,4 @@ def _millis(time: Timestamp) -> int:
     return time.ToMilliseconds()
 
 
-__all__ = ["ChildStarted", "Closed", "HistoryFeed"]
+__all__ = ["SAID_BY_TASKS", "ChildStarted", "Closed", "HistoryFeed"]
