@@ -1,6 +1,6 @@
-"""Runs that are larger than one history: a chain of requests, and iterations of many items.
+"""Runs that are larger than one history: a chain of requests, many items, many rounds.
 
-    python benchmarks/large.py [--chain N] [--items N] [--address HOST:PORT]
+    python benchmarks/large.py [--chain N] [--items N] [--rounds N] [--address HOST:PORT]
 
 Prints the time, and how many events the histories of the run itself have. The server answers at
 once; without an address an embedded Temporal server is started, in memory.
@@ -67,6 +67,22 @@ def iteration(work: NodeSpec, output: str, *, parallel: bool) -> WorkflowSchema:
     return drawn("iteration", start, repeated, node("end", "end", outputs=ends))
 
 
+def loop(rounds: int) -> WorkflowSchema:
+    """Rounds of nothing but inline nodes; that there are no more of them fails the run."""
+    text = node("t", "template-transform", template="x", variables=[])
+    inner = (node("s", "start", variables=[]), text, node("e", "end", outputs=[]))
+    body = {
+        "nodes": [spec.model_dump(mode="json", exclude_defaults=True) for spec in inner],
+        "edges": [e.model_dump(mode="json", exclude_defaults=True) for e in chained(*inner)],
+    }
+    always = {"variable_selector": ["loop", "n"], "comparison_operator": "less_than", "value": 1}
+    repeated = node(
+        "lo", "loop", condition=always, initial_vars={"n": 0}, max_iterations=rounds,
+        sub_graph=body, output_variable="out",
+    )  # fmt: skip
+    return drawn("loop", node("start", "start"), repeated, node("end", "end", outputs=[]))
+
+
 def script() -> NodeSpec:
     bound = [{"variable": "n", "value_selector": ["__scope__", "item"]}]
     return node("c", "code", code=SCRIPT, variables=bound)
@@ -79,11 +95,12 @@ async def measure(client: Client, name: str, schema: WorkflowSchema, items: int)
     handle = await builder.client(client, task_queue=QUEUE).run()
     status = await handle.wait()
     took = time.perf_counter() - began
-    if not isinstance(status, Completed):
+    if isinstance(status, Completed):
+        out: Any = status.outputs.get("out", [])
+        if len(out) != items:
+            raise SystemExit(f"{name}: {len(out)} results")
+    elif "Max iterations" not in str(status):
         raise SystemExit(f"{name}: {status}")
-    out = status.outputs.get("out")
-    if isinstance(out, list) and len(out) != items:
-        raise SystemExit(f"{name}: {len(out)} results")
     histories, events = await length(client, handle)
     print(f"{name}: {took:.1f} s, {events} events in {histories} histories of the run itself")
 
@@ -119,14 +136,17 @@ async def main(options: argparse.Namespace) -> None:
                 await measure(client, f"{count} scripts, {how}", scripts, count)
             calls = iteration(call, "body", parallel=True)
             await measure(client, f"{count} requests, ten at a time", calls, count)
+        if options.rounds:
+            await measure(client, f"{options.rounds} rounds", loop(options.rounds), 0)
         if options.chain:
             name = f"{options.chain} requests in a row"
             await measure(client, name, chain(options.chain, web.url), 0)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--chain", type=int, default=10_000)
     parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=20_000)
     parser.add_argument("--address")
     asyncio.run(main(parser.parse_args()))

@@ -5,9 +5,11 @@ activation, sorted by what each arrival is about and not by when its callback ha
 the order of facts follows from the history alone, and a reader of the history feeds its own carrier
 in the same order (client/history.py). The rule, in both places: before each batch, drain if the
 history is long; then signals in their order, updates in their order, timers, finished activities,
-chunks (all by lane and plan index), the error handler, a stop, and last a region's report. (The SDK
-lets a workflow run on signals and updates before it tells of the rest of an activation: so they
-come first, in a batch of their own or in one with the others.)
+chunks (all by lane and plan index), the error handler, a stop, and last a region's report.
+
+The SDK lets a workflow run on the signals and updates of an activation before it tells of the rest,
+so they are a batch of their own. With its logic flag for single batches (off up to 1.35) all is one
+batch; the ranks give the same order then.
 """
 
 from __future__ import annotations
@@ -444,8 +446,9 @@ class Shell:
     # ---- local regions
 
     def _start_region(self, starts: tuple[tuple[int, StartNode], ...], *, admit: bool) -> None:
-        state, run = self.carrier.dump_for_region(starts), None
-        if self.run_input.chunk is not None:
+        breathes_only = not (starts or admit)
+        state, run = {} if breathes_only else self.carrier.dump_for_region(starts), None
+        if self.run_input.chunk is not None and not breathes_only:
             # the plan is found by its key: the text need not travel again
             run = self.run_input.model_copy(
                 update={"state": state, "schema_text": "", "pool": None}

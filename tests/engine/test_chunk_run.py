@@ -14,7 +14,6 @@ from xworkflow.domain.repeats import ChunkEnd, OpenChunk, Progress, Repeat
 from xworkflow.domain.results import NodeRunResult, PoolWrite
 from xworkflow.domain.schema import EdgeSpec, SubGraph, WorkflowSchema
 from xworkflow.domain.wire import ChunkTask, RunInput, RunOptions
-from xworkflow.engine import chunk_run
 from xworkflow.engine.carrier import FinishChunk, LaneEffect
 from xworkflow.engine.chunk_run import ChunkRun
 from xworkflow.engine.compile import body_schema
@@ -23,7 +22,13 @@ from xworkflow.engine.start import carrier_of, compiled_of
 SET = {"variable_selector": ["conversation", "x"], "operation": "set", "input_type": "constant"}
 
 
-def _chunk(items: list[Any], window: int | None = None, **options: Any) -> ChunkRun:
+def _chunk(
+    items: list[Any],
+    *,
+    window: int | None = None,
+    bytes_at_once: int | None = None,
+    **options: Any,
+) -> ChunkRun:
     """A Dify iteration whose body calls somebody, and then writes ``conversation.x`` where its item
     is ``write``; all items run side by side."""
     nodes = (
@@ -43,7 +48,7 @@ def _chunk(items: list[Any], window: int | None = None, **options: Any) -> Chunk
     task = ChunkTask(
         node_id="it", node_type="iteration", data=outer.data, execution_id="x",
         window=window or len(items),
-        repeat=Repeat(items=tuple(items), parallelism=len(items)),
+        repeat=Repeat(items=tuple(items), parallelism=len(items)), bytes_at_once=bytes_at_once,
     )  # fmt: skip
     run = RunInput(
         schema_text=schema.text, chunk=task, pool={"conversation": {"x": 0}},
@@ -80,11 +85,8 @@ def test_an_item_that_writes_nothing_undoes_no_write_of_its_sibling(*, reloaded:
     assert end.writes == (PoolWrite(selector=("conversation", "x"), value=1),)
 
 
-def test_a_chunk_whose_results_are_large_ends_early_and_its_rest_goes_out_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(chunk_run, "BYTES_AT_ONCE", 1)
-    chunk = _chunk(["a", "b", "c"], window=1)
+def test_a_chunk_whose_results_are_large_ends_early_and_its_rest_goes_out_again() -> None:
+    chunk = _chunk(["a", "b", "c"], window=1, bytes_at_once=1)
     chunk.begin(1)
     end = _end(_answered(chunk, 0))
     assert len(end.outcomes) == 1

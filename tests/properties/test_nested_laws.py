@@ -18,7 +18,7 @@ from xworkflow.domain import repeats
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.facts import AbortRequested, PauseLifted, PauseRequested, SafeStopRequested
 from xworkflow.domain.policy import EngineConfig
-from xworkflow.engine import chunk_run
+from xworkflow.engine import sub_graphs
 
 SEEDS = st.integers(0, 10**6)
 """A seed of a graph, and one of an order: hypothesis' own chance is too slow for so many draws."""
@@ -81,7 +81,7 @@ def test_chunks_that_take_a_breath_after_each_item_give_what_the_oracle_gives(
     seed: int, order: int, drains: float
 ) -> None:
     nest = drawn(seed)
-    with patch.object(chunk_run, "NODES_AT_ONCE", 1):
+    with patch.object(sub_graphs, "NODES_AT_ONCE", 1):
         shell = NestedShell(nest, chance(order), drains=drains)
         shell.finish()
     check_against_oracle(shell, nest)
@@ -95,7 +95,7 @@ def test_chunks_that_end_early_as_their_results_are_large_give_what_the_oracle_g
     seed: int, order: int, drains: float
 ) -> None:
     nest = drawn(seed)
-    with patch.object(chunk_run, "BYTES_AT_ONCE", 12), patch.object(repeats, "QUICK_CHUNK", 4):
+    with patch.object(sub_graphs, "BYTES_AT_ONCE", 12), patch.object(repeats, "QUICK_CHUNK", 4):
         shell = NestedShell(nest, chance(order), drains=drains)
         shell.finish()
     check_against_oracle(shell, nest)

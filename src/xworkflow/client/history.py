@@ -88,7 +88,7 @@ _SIGNALS, _UPDATES, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP = range(7)
 _MARKER = "core_local_activity"
 
 _ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
-SAID_BY_TASKS = frozenset(
+_SAID = frozenset(
     {
         EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
         EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
@@ -214,7 +214,7 @@ class HistoryFeed:
         """Take the next history event; returns the run's events that have become known by it."""
         self._events = []
         self.child_started = self.child_ended = None
-        if self._said is not None and event.event_type in SAID_BY_TASKS:
+        if self._said is not None and event.event_type in _SAID:
             self._said.append(event)
             return self._events
         await self._carry_out()
@@ -223,15 +223,20 @@ class HistoryFeed:
             self._close(event)
         return self._events
 
-    def settles_before(self, event: HistoryEvent | None = None) -> bool:
-        """Whether the last task is known in full: by this event, or as there is none yet."""
-        return self._said is not None and (event is None or event.event_type not in SAID_BY_TASKS)
+    @property
+    def holds(self) -> bool:
+        """Whether the task that was read last may have said more."""
+        return self._said is not None
+
+    def settles_before(self, event: HistoryEvent) -> bool:
+        """Whether by this event all that the last task said is known."""
+        return self.holds and event.event_type not in _SAID
 
     async def settle(self) -> list[GraphEngineEvent]:
-        """Nothing more is to come of the last task: returns the run's events that it led to.
+        """The task that was read last said no more: returns the run's events that it led to.
 
-        ``take`` sees that by the next event. Whoever has read all there is must say it, and so may
-        whoever has read a page: a server tells all that a task said on one page.
+        Called where no event tells it: at the end, or where a reader waits for more. (A server
+        writes what a task said at once, and a page ends behind it, however small pages are.)
         """
         self._events = []
         self.child_started = self.child_ended = None
@@ -334,16 +339,22 @@ class HistoryFeed:
                         self.workflow_id, self._node_id(effect.node), effect, self._item(lane)
                     )
                     self._chunks[name] = (lane, effect)
-                case FinishRun(result):
-                    self.result, self._over = result, True
-                case FinishChunk(end):
-                    self.end, self._over = end, True
-                case ContinueAsNew():
-                    self._over = True
+                case FinishRun() | FinishChunk() | ContinueAsNew():
+                    self._end(effect)
                 case StartHandler():
                     self._refuse_broken_handler()
                 case _:
                     pass
+
+    def _end(self, effect: FinishRun | FinishChunk | ContinueAsNew) -> None:
+        self._over = True
+        match effect:
+            case FinishRun(result):
+                self.result = result
+            case FinishChunk(end):
+                self.end = end
+            case ContinueAsNew():
+                pass
 
     def _node_id(self, node: int) -> str:
         return self._carrier().compiled.plan.nodes[node].id
@@ -640,4 +651,4 @@ def _millis(time: Timestamp) -> int:
     return time.ToMilliseconds()
 
 
-__all__ = ["SAID_BY_TASKS", "ChildStarted", "Closed", "HistoryFeed"]
+__all__ = ["ChildStarted", "Closed", "HistoryFeed"]

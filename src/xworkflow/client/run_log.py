@@ -152,8 +152,11 @@ class RunLog:
                         await self._tell(workflow, feed, await feed.settle())
                     await self._tell(workflow, feed, await feed.take(event))
                     at_end = events.current_page_index == len(events.current_page or ())
-                    if at_end and feed.settles_before():
+                    if self._waits and at_end and feed.holds:
+                        # the next event may be long in coming, and is none of the same task
                         await self._tell(workflow, feed, await feed.settle())
+                if feed.holds:
+                    await self._tell(workflow, feed, await feed.settle())
                 following = None if feed.closed is None else feed.closed.next_run_id
             await asyncio.gather(*workflow.readers.values())
         finally:

@@ -189,6 +189,11 @@ class ChunkTask(_Wire):
     window: int = 1
     repeat: Repeat
     path: tuple[PathStep, ...] = ()
+    nodes_at_once: int | None = None
+    """What the items that begin on one fact may have of nodes, together; then the chunk takes a
+    breath. (A chunk that began before there were these bounds has none.)"""
+    bytes_at_once: int | None = None
+    """The size of results after which no more items begin."""
 
 
 class ForkOrigin(_Wire):

@@ -47,14 +47,6 @@ from xworkflow.engine.driver import Driver, Effect
 from xworkflow.errors import NodeError
 from xworkflow.nodes.base import AnyNode, ContainerNode, Node
 
-NODES_AT_ONCE: Final = 2_000
-"""What the items that begin on one fact may run of inline nodes, together: a workflow task that
-computes for two seconds is taken for one that hangs. Then the chunk takes a breath."""
-
-BYTES_AT_ONCE: Final = 256 * 1024
-"""The size of results after which a chunk begins no more items: what it did not come to goes out
-in another one. All that a workflow says at once must fit one message of 4 MB."""
-
 _CONVERSATION: Final = "conversation"
 _OF_THE_WHOLE_RUN: Final = ("graph_run_",)
 
@@ -170,7 +162,7 @@ class ChunkRun(Carrier):
                     break
             elif self._has_all_begun or len(self.lanes) >= self._task.window:
                 break
-            if self._begun and self._begun * len(self.compiled.plan.nodes) > NODES_AT_ONCE:
+            if self._has_begun_much:
                 self.breathes = True
                 break
             yield from self._start_item()
@@ -186,7 +178,15 @@ class ChunkRun(Carrier):
     @property
     def _has_all_begun(self) -> bool:
         """Of items side by side: whether no more begins in this chunk."""
-        return self._next >= len(self._task.repeat.items or ()) or self._bytes >= BYTES_AT_ONCE
+        bound = self._task.bytes_at_once
+        is_large = bound is not None and self._bytes >= bound
+        return is_large or self._next >= len(self._task.repeat.items or ())
+
+    @property
+    def _has_begun_much(self) -> bool:
+        bound = self._task.nodes_at_once
+        nodes = self._begun * len(self.compiled.plan.nodes)
+        return bound is not None and nodes > bound
 
     def _goes_on(self) -> Iterator[LaneEffect]:
         """Whether another round runs; ends the chunk otherwise."""

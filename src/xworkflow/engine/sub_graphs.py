@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from xworkflow.domain.commands import StartChunk
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.wire import ChunkTask, RunInput, Variables
 from xworkflow.engine.carrier import Carrier
+
+NODES_AT_ONCE: Final = 250
+"""A workflow task must end within two seconds, and so must what a workflow computes without a
+pause. Between two breaths the SDK may end the task and begin another one; on a busy machine these
+nodes take a tenth of that time."""
+
+BYTES_AT_ONCE: Final = 256 * 1024
+"""All that a workflow says at once must fit one message of 4 MB. What a chunk did not come to goes
+out in another one."""
 
 
 def chunk_input(  # noqa: PLR0913, PLR0917 - the parts of a sub-graph, each independent
@@ -51,6 +62,8 @@ def chunk_input(  # noqa: PLR0913, PLR0917 - the parts of a sub-graph, each inde
                 window=start.window,
                 repeat=repeat,
                 path=carrier.path(lane),
+                nodes_at_once=NODES_AT_ONCE,
+                bytes_at_once=BYTES_AT_ONCE,
             ),
         }
     )
