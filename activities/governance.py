@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Governance:
         self._make = make
         self._kept: _Kept | None = None
         self._is_running = False
+        self._died: Callable[[], object] | None = None
         self.governor: ResourceGovernor | None = None
 
     def over(self, group: RuntimeGroup) -> RuntimeGroup:
@@ -52,11 +54,14 @@ class Governance:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Have the governor work for the length of a block, and whichever takes its place."""
+        """Have the governor work for the length of a block, and whichever takes its place. The
+        block is cancelled when what runs beside it dies."""
+        task = asyncio.current_task()
+        self._died = None if task is None else task.cancel
         self._is_running = True
         try:
             if self._kept is not None:
-                await self._kept.beside.start()
+                await self._kept.beside.start(self._died)
             yield
         finally:
             self._is_running = False
@@ -69,7 +74,7 @@ class Governance:
         before = self._kept
         governed = self.over(group)
         if self._kept is not None and self._kept is not before and self._is_running:
-            await self._kept.beside.start()
+            await self._kept.beside.start(self._died)
         try:
             yield governed
         finally:

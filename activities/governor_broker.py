@@ -57,10 +57,9 @@ _BUSY_SECS, _BUSY_PAUSE_SECS = 1.2, 0.1
 _log = logging.getLogger("xworkflow.governor")
 
 
-def governor_queue(group_id: str) -> str:
-    """The task queue of a group's ledger. Its own: runs that wait for an answer of the ledger may
-    fill all slots for workflow tasks of the group's queue."""
-    return f"{task_queue(group_id)}-governor"
+GOVERNOR_QUEUE: Final = "xworkflow/governors"
+"""The task queue of all ledgers of a namespace. Not the groups' own: runs that wait for an answer
+of the ledger may fill all slots for workflow tasks of the group's queue."""
 
 
 @dataclass(slots=True)
@@ -279,7 +278,7 @@ class GovernorBroker(CountedCalls):
             GOVERNOR_WORKFLOW,
             Ledger(quota=self._quota),
             id=governor_id(self.group_id),
-            task_queue=governor_queue(self.group_id),
+            task_queue=GOVERNOR_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             # when the process that carries the ledger dies, another takes over after this
             task_timeout=timedelta(seconds=2),

@@ -1,22 +1,24 @@
-"""The worker of a group's ledger: polls beside the group's own, in every process of the group."""
+"""The worker of ledgers: one in each process that serves governed groups, beside the groups' own.
+
+A ledger is a workflow that needs nothing of its group, so one worker carries those of all groups: a
+group that idles has no worker for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
-from weakref import WeakKeyDictionary
+from threading import Lock
+from typing import Any, Final
 
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunner
 
-from xworkflow.activities.governor_broker import GovernorBroker, governor_queue
+from xworkflow.activities.governor_broker import GOVERNOR_QUEUE, GovernorBroker
 from xworkflow.activities.other_loop import in_loop_of
-from xworkflow.activities.own_task import OwnTask
 from xworkflow.activities.run_ends import is_over
 from xworkflow.domain.governing import (
     DOUBT_ACTIVITY,
@@ -28,6 +30,8 @@ from xworkflow.domain.governing import (
 from xworkflow.domain.wire import GRAPH_WORKFLOW, RegionReport
 
 _SIDE_BY_SIDE: Final = 16
+_CACHED: Final = 1000
+_POLLERS: Final = 5
 
 
 @asynccontextmanager
@@ -38,53 +42,97 @@ async def ledger_worker(
     runner: WorkflowRunner,
     loop: asyncio.AbstractEventLoop | None,
 ) -> AsyncGenerator[None]:
-    """Poll for the ledger for the length of a block; at its end the broker, which works in
-    ``loop``, tells the ledger what is left to tell.
+    """Poll for ledgers for the length of a block; at its end the broker, which works in ``loop``,
+    tells its ledger what is left to tell.
 
-    Few pollers: exchanges come one at a time from each process.
+    Blocks of the same client share a worker, which ends with the last of them. One that dies
+    cancels the blocks, as the SDK's own do.
     """
-    polled = _polled.setdefault(client, {})
-    queue = governor_queue(broker.group_id)
-    polling = polled.get(queue)
-    if polling is None:
-        polling = polled[queue] = _Polling(OwnTask(_worker(client, queue, ledger, runner)))
-    polling.users += 1
+    shared = await _join(client, ledger, runner)
     try:
-        await polling.task.start()
         try:
             yield
         finally:
             await in_loop_of(loop, broker.aclose())
     finally:
-        polling.users -= 1
-        if not polling.users:
-            del polled[queue]
-            await polling.task.stop()
+        await _leave(client, shared)
+    shared.raise_if_it_died()
 
 
-@dataclass(eq=False)
-class _Polling:
-    """One worker is enough for all brokers of a group in this process."""
+class _Shared:
+    """A worker that polls from now on in this event loop, and the tasks that need it."""
 
-    task: OwnTask
-    users: int = 0
+    def __init__(self, worker: Worker) -> None:
+        self.users: list[asyncio.Task[Any] | None] = []
+        self.is_ending = False
+        self.loop = asyncio.get_running_loop()
+        self._worker = worker
+        self._polling = self.loop.create_task(worker.run())
+        self._polling.add_done_callback(self._ended)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._polling.done()
+
+    async def end(self) -> None:
+        if not self._polling.done():
+            await self._worker.shutdown()
+        await asyncio.wait({self._polling})
+
+    def raise_if_it_died(self) -> None:
+        if self._polling.done() and not self._polling.cancelled():
+            self._polling.result()
+
+    def _ended(self, polling: asyncio.Task[None]) -> None:
+        if not polling.cancelled() and polling.exception() is not None:
+            for user in self.users:
+                if user is not None:
+                    user.get_loop().call_soon_threadsafe(user.cancel)
 
 
-_polled: WeakKeyDictionary[Client, dict[str, _Polling]] = WeakKeyDictionary()
+_running: Final[dict[Client, _Shared]] = {}
+_lock: Final = Lock()
+"""A script's workers poll in a thread of their own, and may have the client of another's."""
 
 
-def _worker(client: Client, queue: str, ledger: type, runner: WorkflowRunner) -> Worker:
+async def _join(client: Client, ledger: type, runner: WorkflowRunner) -> _Shared:
+    while True:
+        with _lock:
+            shared = _running.get(client)
+            if shared is None or shared.has_ended:
+                shared = _running[client] = _Shared(_worker(client, ledger, runner))
+            if not shared.is_ending:
+                shared.users.append(asyncio.current_task())
+                return shared
+        # the SDK has one worker of a queue for each client; perhaps another thread is ending it
+        await asyncio.sleep(0.01)
+
+
+async def _leave(client: Client, shared: _Shared) -> None:
+    with _lock:
+        shared.users.remove(asyncio.current_task())
+        shared.is_ending = not shared.users
+    if shared.is_ending:
+        try:
+            await in_loop_of(shared.loop, shared.end())
+        finally:
+            with _lock:
+                if _running.get(client) is shared:
+                    del _running[client]
+
+
+def _worker(client: Client, ledger: type, runner: WorkflowRunner) -> Worker:
     sweep = Sweep(client)
     return Worker(
         client,
-        task_queue=queue,
+        task_queue=GOVERNOR_QUEUE,
         workflows=[ledger],
         activities=[sweep.sweep, sweep.doubt],
         workflow_runner=runner,
-        max_cached_workflows=4,
+        max_cached_workflows=_CACHED,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
-        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=2),
-        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=1),
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=_POLLERS),
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=2),
     )
 
 

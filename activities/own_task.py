@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -17,11 +18,12 @@ class OwnTask:
         self._entered = asyncio.Event()
         self._stopping = asyncio.Event()
 
-    async def start(self) -> None:
+    async def start(self, died: Callable[[], object] | None = None) -> None:
         """Returns when the block is entered; raises what kept it from that. May be awaited by
-        several."""
+        several. ``died`` is called when the block ends later and nobody stopped it."""
         if self._task is None:
             self._task = asyncio.create_task(self._hold())
+            self._task.add_done_callback(lambda _: self._tell(died))
         entered = asyncio.create_task(self._entered.wait())
         await asyncio.wait((self._task, entered), return_when=asyncio.FIRST_COMPLETED)
         entered.cancel()
@@ -40,6 +42,10 @@ class OwnTask:
             return False
         self._task.result()
         return True
+
+    def _tell(self, died: Callable[[], object] | None) -> None:
+        if died is not None and self._entered.is_set() and not self._stopping.is_set():
+            died()
 
     async def _hold(self) -> None:
         async with self._block:

@@ -28,9 +28,9 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from xworkflow.activities.execute_node import NodeActivities
-from xworkflow.client.builder import TASK_TIMEOUT
 from xworkflow.client.connection import connect
 from xworkflow.client.runner import WorkflowRunner
+from xworkflow.client.starting import TASK_TIMEOUT
 from xworkflow.client.status import Completed
 from xworkflow.domain.schema import EdgeSpec, NodeSpec, WorkflowSchema
 from xworkflow.embedded.server import start_server

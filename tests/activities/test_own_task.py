@@ -50,3 +50,28 @@ async def test_a_block_that_was_never_entered_is_stopped_at_once() -> None:
     block = Block()
     await OwnTask(block.open()).stop()
     assert block.entered == 0
+
+
+async def test_a_block_that_dies_is_told_of_and_one_that_was_stopped_is_not() -> None:
+    holders: list[asyncio.Task[object]] = []
+    told: list[str] = []
+    died = asyncio.Event()
+
+    @asynccontextmanager
+    async def mortal() -> AsyncGenerator[None]:
+        holder = asyncio.current_task()
+        assert holder is not None
+        holders.append(holder)
+        yield
+
+    def tell() -> None:
+        told.append("died")
+        died.set()
+
+    await OwnTask(mortal()).start(tell)
+    holders[0].cancel()
+    await asyncio.wait_for(died.wait(), 1)
+    stopped = OwnTask(Block().open())
+    await stopped.start(lambda: told.append("stopped"))
+    await stopped.stop()
+    assert told == ["died"]

@@ -59,6 +59,14 @@ def test_pools_slots_and_placement_are_the_tables() -> None:
     assert given.file_directory == Path("/base/files")
 
 
+def test_many_groups_poll_less_each_unless_they_say_how_much() -> None:
+    many = "\n".join(f"groups.g{n} = {{}}" for n in range(20))
+    assert group(f"{many}", "g1").worker_slots.pollers == 5
+    more = f"{many}\ngroups.g = {{}}\ngroups.h.slots.pollers = 4"
+    assert group(more).worker_slots.pollers == 1
+    assert group(more, "h").worker_slots.pollers == 4
+
+
 # ---- models
 
 

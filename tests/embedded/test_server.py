@@ -256,6 +256,7 @@ def test_the_command_line_carries_every_measured_setting(tmp_path: Path) -> None
         "--dynamic-config-value matching.numTaskqueueReadPartitions=1 "
         "--dynamic-config-value matching.numTaskqueueWritePartitions=1 "
         "--dynamic-config-value system.enableActivityEagerExecution=true "
+        "--dynamic-config-value frontend.namespaceCount=100000 "
         "--search-attribute XworkflowApp=Keyword --search-attribute XworkflowGroup=Keyword "
         "--search-attribute XworkflowSchemaHash=Keyword "
         f"--db-filename {tmp_path}/temporal.db "

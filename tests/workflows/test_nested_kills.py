@@ -36,7 +36,7 @@ KILLS = 50
 GRAPHS = 8
 IN_FLIGHT = 6
 DELAY_SECS = 0.1
-UNSTEADY = {"id", "parallel_group_id", "predecessor_node_id"}
+UNSTEADY = {"id", "parallel_group_id", "predecessor_node_id", "resume_token", "timeout_at"}
 """What depends on which of two parallel nodes ends first, or is new in each run."""
 
 Steps = dict[tuple[Any, ...], list[tuple[str, dict[str, Any]]]]

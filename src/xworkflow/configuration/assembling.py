@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from xworkflow.configuration.group_settings import (
     AuditSettings,
@@ -17,6 +17,7 @@ from xworkflow.configuration.group_settings import (
     PoolSettings,
 )
 from xworkflow.configuration.settings import ProviderSettings, Settings
+from xworkflow.domain.governing import WorkerSlots
 from xworkflow.domain.quota import SecurityLevel
 from xworkflow.domain.wire import DEFAULT_GROUP
 from xworkflow.errors import ConfigurationError, InfrastructureError
@@ -40,6 +41,9 @@ from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig
 from xworkflow.runtime_group.llm_openai import OpenAiConfig, OpenAiProvider
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
 from xworkflow.runtime_group.sandbox import DefaultSandboxPool, ProcessBudget, PythonTier2
+
+FEW_GROUPS: Final = 20
+"""Up to so many groups in one file have the pollers of a single one; more have one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def assembled(
         "file_directory": table.file_directory or parts.file_directory,
         "usage_quota": table.usage_quota(),
         "governor_url": parts.governor_url,
-        "worker_slots": table.slots,
+        "worker_slots": _slots(table, len(settings.groups)),
     }
     policy = made["security_policy"]
     if policy is not None:
@@ -117,6 +121,13 @@ def _pool(pools: PoolSettings, parts: ProcessParts) -> DefaultSandboxPool:
 
 def _http(table: GroupSettings) -> HttpClientProvider:
     return HttpClientProvider(HttpPoolConfig(**table.http.model_dump()))
+
+
+def _slots(table: GroupSettings, groups: int) -> WorkerSlots:
+    """Each group keeps polls open while it idles, and a server allows so many of a namespace."""
+    if groups <= FEW_GROUPS or "pollers" in table.slots.model_fields_set:
+        return table.slots
+    return table.slots.model_copy(update={"pollers": 1})
 
 
 # ---- models

@@ -29,6 +29,8 @@ DYNAMIC_CONFIG = (
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
     "system.enableActivityEagerExecution=true",
+    # polls of one kind that a namespace may have open: 1,200 are those of 600 groups
+    "frontend.namespaceCount=100000",
 )
 # A server reads the namespace again every 2 s, and a run keeps the retention that was known when it
 # ended. The first server of a directory reads more often (1.6 % of a core), or the first runs of
