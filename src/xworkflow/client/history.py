@@ -311,6 +311,7 @@ class HistoryFeed:
         long = (
             self._task.event_id > run.options.continue_as_new_after_events
             or self._task.history_bytes > run.options.continue_as_new_after_bytes
+            or carrier.is_long
         )
         if long and not carrier.draining:
             self._note(carrier.tell(DrainRequested(carrier.now)))
