@@ -339,6 +339,7 @@ class Shell:
         long = (
             info.get_current_history_length() > options.continue_as_new_after_events
             or info.get_current_history_size() > options.continue_as_new_after_bytes
+            or self.carrier.is_long
         )
         if long and not self.carrier.draining:
             # the run's own time: after a region the workflow's clock shows when that ended, which a

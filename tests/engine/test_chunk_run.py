@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflows.drawing import choice, http, iteration, node
 from xworkflow.domain.commands import Emit, StartNode
-from xworkflow.domain.facts import NodeSucceeded
+from xworkflow.domain.facts import NodeSucceeded, Resumed
 from xworkflow.domain.repeats import ChunkEnd, OpenChunk, Progress, Repeat
 from xworkflow.domain.results import NodeRunResult, PoolWrite
 from xworkflow.domain.schema import EdgeSpec, SubGraph, WorkflowSchema
@@ -27,6 +27,7 @@ def _chunk(
     *,
     window: int | None = None,
     bytes_at_once: int | None = None,
+    nodes_in_a_history: int | None = None,
     **options: Any,
 ) -> ChunkRun:
     """A Dify iteration whose body calls somebody, and then writes ``conversation.x`` where its item
@@ -49,6 +50,7 @@ def _chunk(
         node_id="it", node_type="iteration", data=outer.data, execution_id="x",
         window=window or len(items),
         repeat=Repeat(items=tuple(items), parallelism=len(items)), bytes_at_once=bytes_at_once,
+        nodes_in_a_history=nodes_in_a_history,
     )  # fmt: skip
     run = RunInput(
         schema_text=schema.text, chunk=task, pool={"conversation": {"x": 0}},
@@ -99,6 +101,29 @@ def test_a_chunk_whose_results_are_large_ends_early_and_its_rest_goes_out_again(
     again, rest = taken.give_out()
     assert rest == OpenChunk(start=1, count=2)
     assert again.give_out()[1] is None
+
+
+def test_a_chunk_is_long_when_a_replay_would_compute_for_long_until_it_continues_as_new() -> None:
+    chunk = _chunk(["a", "b", "c"], window=1, nodes_in_a_history=8)
+    nodes = len(chunk.compiled.plan.nodes)
+    chunk.begin(1)
+    assert (nodes, chunk.is_long) == (4, False)
+    _answered(chunk, 0)
+    assert not chunk.is_long
+    _answered(chunk, 1)
+    assert chunk.is_long
+    chunk.tell(Resumed(9))
+    assert not chunk.is_long
+
+
+def test_a_chunk_that_began_before_there_were_bounds_is_never_long() -> None:
+    """Its history has neither breaths nor an end at such a place."""
+    chunk = _chunk(["x"] * 3_000, window=1)
+    chunk.begin(1)
+    for lane in range(1_500):
+        _answered(chunk, lane)
+    assert not chunk.is_long
+    assert not chunk.breathes
 
 
 def test_of_two_items_that_write_the_later_one_wins() -> None:

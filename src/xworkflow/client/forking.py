@@ -97,7 +97,7 @@ async def origin_of(client: Client, execution_id: str, first_run_id: str) -> Ori
             carrier.driver = Retracing(carrier.compiled, carrier.driver.state, notes)
             carrier.lanes = {0: carrier.driver}
             first = first or (feed.run_input, SingleRun(carrier.compiled, carrier.driver.state))
-        feed.settle()  # of a run that goes on
+        await feed.settle()  # of a run that goes on
         following = feed.closed.next_run_id if feed.closed is not None else None
     if first is None or carrier is None:
         raise InputError((f"'{execution_id}' cannot be forked: it is no run of a whole workflow",))

@@ -4,12 +4,18 @@ A ``HistoryFeed`` takes the events of one history in order and feeds a carrier o
 the workflow did: no worker is needed, and closed runs are read like open ones. The order of facts
 is the rule of ``workflows/shell.py``. A run with sub-graphs has more than one history:
 ``client/run_log.py`` reads them all.
+
+A history tells of a workflow task in three places: signals and news stand before it, and what the
+task said, in whatever order, behind its end; among that are the updates that it accepted, which it
+took before its news. So all that a task said is held until an event comes that is no task's saying,
+and then the task is carried out as a whole.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -22,6 +28,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
 from xworkflow.domain.commands import (
+    ContinueAsNew,
     Emit,
     FinishRun,
     StartChunk,
@@ -77,8 +84,27 @@ from xworkflow.engine.start import begin, carrier_of, compiled_of
 
 T = TypeVar("T")
 
-_SIGNALS, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP = range(6)
+_SIGNALS, _UPDATES, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP = range(7)
 _MARKER = "core_local_activity"
+
+_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+_SAID = frozenset(
+    {
+        EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+        EventType.EVENT_TYPE_MARKER_RECORDED,
+        EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+        EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+        EventType.EVENT_TYPE_TIMER_CANCELED,
+        EventType.EVENT_TYPE_TIMER_STARTED,
+        EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+        EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+        _ACCEPTED,
+    }
+)
+"""What a workflow task says, other than that the workflow ends."""
 
 _CLOSING = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: "completed",
@@ -137,12 +163,6 @@ class ChildStarted:
 class HistoryFeed:
     """Reads one history. ``carrier`` is None until its first event was taken.
 
-    A workflow takes the signals and updates of a task before its other news, and a history tells of
-    the updates behind the task's end. So the other news are held (``holds``) until an event that is
-    no update of that task, or until ``settle``, which whoever reads calls where no event follows:
-    at the end, or where it waits for more. (A server writes what a task did at once, and a page of
-    a history ends behind it, however small pages are.)
-
     ``child_started`` and ``child_ended`` are set by the event that was taken last.
     """
 
@@ -162,12 +182,15 @@ class HistoryFeed:
     _execution_id: str = ""
     _started_at: int = 0
     _begun: bool = False
+    _over: bool = False
+    """The workflow has ended, or goes on in another history: it takes nothing more."""
     _queued: bool = False
     _has_place: bool = False
     _events: list[GraphEngineEvent] = field(default_factory=list[GraphEngineEvent])
     _arrivals: list[_Arrival] = field(default_factory=list[_Arrival])
-    _held: list[_Arrival] = field(default_factory=list[_Arrival])
     _task: _Task = field(default_factory=_Task)
+    _said: list[HistoryEvent] | None = None
+    """By the task that ended last, while it may have said more."""
     _scheduled: dict[int, str] = field(default_factory=dict[int, str])
     _attempts: dict[str, tuple[int, int, int]] = field(
         default_factory=dict[str, tuple[int, int, int]]
@@ -188,17 +211,42 @@ class HistoryFeed:
         return self.carrier.lanes[0]
 
     async def take(self, event: HistoryEvent) -> list[GraphEngineEvent]:
-        """Take the next history event; returns the run's events that follow from it."""
+        """Take the next history event; returns the run's events that have become known by it."""
         self._events = []
         self.child_started = self.child_ended = None
-        if self.settles_before(event):
-            self._take_held()
+        if self._said is not None and event.event_type in _SAID:
+            self._said.append(event)
+            return self._events
+        await self._carry_out()
+        await self._handle(event)
+        if event.event_type in _CLOSING:
+            self._close(event)
+        return self._events
+
+    @property
+    def holds(self) -> bool:
+        """Whether the task that was read last may have said more."""
+        return self._said is not None
+
+    def settles_before(self, event: HistoryEvent) -> bool:
+        """Whether by this event all that the last task said is known."""
+        return self.holds and event.event_type not in _SAID
+
+    async def settle(self) -> list[GraphEngineEvent]:
+        """The task that was read last said no more: returns the run's events that it led to.
+
+        Called where no event tells it: at the end, or where a reader waits for more. (A server
+        writes what a task said at once, and a page ends behind it, however small pages are.)
+        """
+        self._events = []
+        self.child_started = self.child_ended = None
+        await self._carry_out()
+        return self._events
+
+    async def _handle(self, event: HistoryEvent) -> None:
         handler = self._handlers.get(event.event_type)
         if handler is not None:
             await handler(self, event)
-        elif event.event_type in _CLOSING:
-            self._close(event)
-        return self._events
 
     # ---- the workflow's own tasks
 
@@ -223,40 +271,29 @@ class HistoryFeed:
         )
 
     async def _task_completed(self, _event: HistoryEvent) -> None:
-        if self.carrier is None or self.run_input is None:
+        self._said = []
+
+    async def _carry_out(self) -> None:
+        """The task that ended last: what it took, and then what it said."""
+        said, self._said = self._said, None
+        if said is None:
             return
-        if not self._begun:
-            self._begun = True
-            self._started_at = self._task.at
-            self._begin(self.carrier, self.run_input)
-        batch = self._arrivals[: self._task.taken]
-        self._arrivals = self._arrivals[self._task.taken :]
-        self._take_batch([arrival for arrival in batch if arrival.rank == _SIGNALS])
-        self._held = [arrival for arrival in batch if arrival.rank != _SIGNALS]
+        if self.carrier is not None and self.run_input is not None:
+            if not self._begun:
+                self._begun = True
+                self._started_at = self._task.at
+                self._begin(self.carrier, self.run_input)
+            batch = self._arrivals[: self._task.taken]
+            self._arrivals = self._arrivals[self._task.taken :]
+            updates = [await self._update(event) for event in said if event.event_type == _ACCEPTED]
+            self._take_batch([*(a for a in batch if a.rank == _SIGNALS), *updates])
+            self._take_batch([a for a in batch if a.rank != _SIGNALS])
+        for event in said:
+            if event.event_type != _ACCEPTED:
+                await self._handle(event)
 
-    @property
-    def holds(self) -> bool:
-        """Whether news of the task that was read last may come behind updates."""
-        return bool(self._held)
-
-    def settles_before(self, event: HistoryEvent) -> bool:
-        """Whether news are held that come before this event."""
-        accepted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
-        return self.holds and event.event_type != accepted
-
-    def settle(self) -> list[GraphEngineEvent]:
-        """The task that was read last has no more updates: take the rest of its news."""
-        self._events = []
-        self.child_started = self.child_ended = None
-        self._take_held()
-        return self._events
-
-    def _take_held(self) -> None:
-        held, self._held = self._held, []
-        self._take_batch(held)
-
-    def _take_batch(self, batch: list[_Arrival]) -> None:
-        if batch:
+    def _take_batch(self, batch: Sequence[_Arrival]) -> None:
+        if batch and not self._over:
             self._drain_if_long()
             for arrival in sorted(batch, key=lambda a: (a.rank, a.place)):
                 self._note(arrival.take(self._task.at))
@@ -274,6 +311,7 @@ class HistoryFeed:
         long = (
             self._task.event_id > run.options.continue_as_new_after_events
             or self._task.history_bytes > run.options.continue_as_new_after_bytes
+            or carrier.is_long
         )
         if long and not carrier.draining:
             self._note(carrier.tell(DrainRequested(carrier.now)))
@@ -302,14 +340,22 @@ class HistoryFeed:
                         self.workflow_id, self._node_id(effect.node), effect, self._item(lane)
                     )
                     self._chunks[name] = (lane, effect)
-                case FinishRun(result):
-                    self.result = result
-                case FinishChunk(end):
-                    self.end = end
+                case FinishRun() | FinishChunk() | ContinueAsNew():
+                    self._end(effect)
                 case StartHandler():
                     self._refuse_broken_handler()
                 case _:
                     pass
+
+    def _end(self, effect: FinishRun | FinishChunk | ContinueAsNew) -> None:
+        self._over = True
+        match effect:
+            case FinishRun(result):
+                self.result = result
+            case FinishChunk(end):
+                self.end = end
+            case ContinueAsNew():
+                pass
 
     def _node_id(self, node: int) -> str:
         return self._carrier().compiled.plan.nodes[node].id
@@ -333,7 +379,7 @@ class HistoryFeed:
 
     async def _marker(self, event: HistoryEvent) -> None:
         attributes = event.marker_recorded_event_attributes
-        if attributes.marker_name != _MARKER or self.carrier is None:
+        if attributes.marker_name != _MARKER or self.carrier is None or self._over:
             return
         if attributes.HasField("failure"):
             report = RegionReport()  # it was lost: its nodes run as activities
@@ -491,7 +537,7 @@ class HistoryFeed:
         )
 
     # ---- commands: signals are taken with the next task, updates with the one that accepts them,
-    # and both before its other news
+    # and both before its news
 
     async def _cancel_requested(self, _event: HistoryEvent) -> None:
         self._arrivals.append(
@@ -520,36 +566,39 @@ class HistoryFeed:
         return self._begin_admitted(at) if self._queued else []
 
     async def _update_accepted(self, event: HistoryEvent) -> None:
-        attributes = event.workflow_execution_update_accepted_event_attributes
-        given = attributes.accepted_request.input
-        if self.carrier is None:
-            return
-        self._drain_if_long()
-        at, payloads = self._task.at, given.args.payloads
+        """One that a task said after its page of the history had ended."""
+        if self.carrier is not None:
+            self._take_batch([await self._update(event)])
+
+    async def _update(self, event: HistoryEvent) -> _Arrival:
+        given = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
+        payloads = given.args.payloads
+        take: Callable[[int], list[LaneEffect]] = lambda _at: []  # noqa: E731
         match given.name:
             case name if name == ANSWER_UPDATE:
-                self._answered(await self._decode(payloads, HumanAnswer), at)
+                answer = await self._decode(payloads, HumanAnswer)
+                take = lambda at: self._answered(answer, at)  # noqa: E731
             case name if name == VARIABLES_UPDATE:
                 values = await self._decode(payloads, dict[str, Any])
-                try:
+                with suppress(SelectorError):
                     writes = tuple(
                         (parse_selector(k.replace(":", ".", 1)), v) for k, v in values.items()
                     )
-                except SelectorError:
-                    return
-                self._note(self.carrier.tell(VariablesUpdated(writes, at)))
+                    take = lambda at: self._carrier().tell(VariablesUpdated(writes, at))  # noqa: E731
             case name if name == DEBUG_UPDATE:
                 command = await self._decode(payloads, DebugCommand)
-                self._note(self.carrier.tell(Debugged(command, at)))
+                take = lambda at: self._carrier().tell(Debugged(command, at))  # noqa: E731
             case _:
                 pass
+        return _Arrival(_UPDATES, (), take)
 
-    def _answered(self, answer: HumanAnswer, at: int) -> None:
+    def _answered(self, answer: HumanAnswer, at: int) -> list[LaneEffect]:
         carrier = self._carrier()
         found = carrier.find_asked(answer)
-        if found is not None:
-            lane, node = found
-            self._note(carrier.feed(lane, carrier.lanes[lane].answer(node, answer, at)))
+        if found is None:
+            return []
+        lane, node = found
+        return carrier.feed(lane, carrier.lanes[lane].answer(node, answer, at))
 
     # ---- the end
 

@@ -149,14 +149,14 @@ class RunLog:
                 events = handle.fetch_history_events(wait_new_event=self._waits)
                 async for event in events:
                     if feed.settles_before(event):
-                        await self._tell(workflow, feed, feed.settle())
+                        await self._tell(workflow, feed, await feed.settle())
                     await self._tell(workflow, feed, await feed.take(event))
                     at_end = events.current_page_index == len(events.current_page or ())
                     if self._waits and at_end and feed.holds:
                         # the next event may be long in coming, and is none of the same task
-                        await self._tell(workflow, feed, feed.settle())
+                        await self._tell(workflow, feed, await feed.settle())
                 if feed.holds:
-                    await self._tell(workflow, feed, feed.settle())
+                    await self._tell(workflow, feed, await feed.settle())
                 following = None if feed.closed is None else feed.closed.next_run_id
             await asyncio.gather(*workflow.readers.values())
         finally:

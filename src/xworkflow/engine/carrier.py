@@ -66,6 +66,8 @@ class Carrier(ABC):
     breathes: bool = False
     """Whether it has more to do, but not on the same activation: ``go_on`` after the next region,
     which may be an empty one."""
+    is_long: bool = False
+    """Whether a replay of this history would compute for long: then it is drained."""
     composers: dict[int, Composer] | None
     """Of a reader: what composes the chunks of each lane, kept from one history to the next."""
 

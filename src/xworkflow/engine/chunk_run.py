@@ -99,6 +99,8 @@ class ChunkRun(Carrier):
         self._over = False
         self._begun = 0
         """How many items began on the present fact."""
+        self._begun_here = 0
+        """How many items began in this history."""
         self.breathes = False
         if run.state is not None:
             self._restore(run.state)
@@ -134,7 +136,7 @@ class ChunkRun(Carrier):
                 self._draining, self._drained = True, set()
             case Resumed(at=at):
                 self._draining, self._now = False, max(self._now, self._clock(at))
-                self.breathes = False
+                self.breathes, self.is_long, self._begun_here = False, False, 0
             case PauseRequested():
                 self._paused = True
             case PauseLifted():
@@ -185,8 +187,12 @@ class ChunkRun(Carrier):
     @property
     def _has_begun_much(self) -> bool:
         bound = self._task.nodes_at_once
-        nodes = self._begun * len(self.compiled.plan.nodes)
-        return bound is not None and nodes > bound
+        return bound is not None and self._begun * self._nodes > bound
+
+    @property
+    def _nodes(self) -> int:
+        """Of one item."""
+        return len(self.compiled.plan.nodes)
 
     def _goes_on(self) -> Iterator[LaneEffect]:
         """Whether another round runs; ends the chunk otherwise."""
@@ -207,6 +213,9 @@ class ChunkRun(Carrier):
         item = items[self._next] if items is not None else None
         self._next += 1
         self._begun += 1
+        self._begun_here += 1
+        bound = self._task.nodes_in_a_history
+        self.is_long = bound is not None and self._begun_here * self._nodes > bound
         if self._family == "iteration" or index > 0:
             at = self._now
             yield self._event(

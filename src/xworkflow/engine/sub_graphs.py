@@ -14,6 +14,11 @@ NODES_AT_ONCE: Final = 250
 pause. Between two breaths the SDK may end the task and begin another one; on a busy machine these
 nodes take a tenth of that time."""
 
+NODES_IN_A_HISTORY: Final = 4_000
+"""A worker that takes a chunk over replays its history within one workflow task: one that takes two
+seconds is given to the next worker, which begins again, and so for ever. Inline nodes leave no
+events, so the length of a history does not tell."""
+
 BYTES_AT_ONCE: Final = 256 * 1024
 """All that a workflow says at once must fit one message of 4 MB. What a chunk did not come to goes
 out in another one."""
@@ -64,6 +69,7 @@ def chunk_input(  # noqa: PLR0913, PLR0917 - the parts of a sub-graph, each inde
                 path=carrier.path(lane),
                 nodes_at_once=NODES_AT_ONCE,
                 bytes_at_once=BYTES_AT_ONCE,
+                nodes_in_a_history=NODES_IN_A_HISTORY,
             ),
         }
     )
