@@ -91,6 +91,8 @@ class PoolSettings(_Table):
     """Whether CPython may run what monty cannot."""
     python_packages: NamedPath | None = None
     """A directory of packages that scripts of the second tier may import."""
+    wasm_cache: NamedPath | None = None
+    """A directory where large WebAssembly modules are kept compiled."""
 
     @model_validator(mode="after")
     def _packages_have_their_tier(self) -> Self:
