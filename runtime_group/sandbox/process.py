@@ -52,6 +52,7 @@ class SandboxProcess:
         self.engine: Final = engine
         self.uses = 0
         self.broken = False
+        self.grown = False
         self.idle_since = 0.0
         self.lockdown: tuple[str, ...] = ()
         self._ran_secs = 0.0
@@ -191,6 +192,7 @@ class SandboxProcess:
             raise
         if "lockdown" in ready and self.uses == 0:
             self.lockdown = tuple(map(str, ready["lockdown"]))
+        self.grown = "grown" in ready
         self._ready = True
         return True
 

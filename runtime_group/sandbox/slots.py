@@ -218,10 +218,12 @@ class ProcessSlots:
         self._resetting.discard(process)
         if self._closed:
             return
-        if clean:
-            self._offer(process)
-        else:
+        if not clean:
             self._discard(process, "killed")
+        elif process.grown:
+            self._discard(process, "evicted")
+        else:
+            self._offer(process)
 
     def _offer(self, process: SandboxProcess) -> None:
         if self._serve_waiter(process):

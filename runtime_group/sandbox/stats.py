@@ -10,7 +10,7 @@ class LanguageStats:
     """Counters of one language's processes.
 
     ``idle`` is how many wait for work now; the others only grow. ``evicted`` ended because they
-    were idle for long or much used, ``killed`` because a script broke them or they died.
+    were idle for long, much used or grown, ``killed`` because a script broke them or they died.
     ``waited_secs`` is what callers waited for a process in all, ``ran_secs`` what calls took.
     ``lockdown`` names what the last process that started could give up; it depends on the platform.
     """

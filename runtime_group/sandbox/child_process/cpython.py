@@ -73,6 +73,7 @@ class CPython:
     )
     executes: ClassVar[tuple[str, ...]] = ()
     forks: ClassVar[bool] = True
+    may_keep_bytes: ClassVar[int] = 64 * 1024 * 1024
 
     def __init__(self) -> None:
         for name in _USUAL_MODULES:

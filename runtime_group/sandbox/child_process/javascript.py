@@ -83,6 +83,7 @@ class JavaScript:
     executes: ClassVar[tuple[str, ...]] = ()
     forks: ClassVar[bool] = False
     _vm: MiniRacer
+    may_keep_bytes: ClassVar[int] = 64 * 1024 * 1024  # V8 keeps the pages of a heap that is gone
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

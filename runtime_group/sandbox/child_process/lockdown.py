@@ -24,7 +24,7 @@ _CAPABILITY_VERSION = 0x20080522
 _CPU_SLACK_SECS = 2
 _MEMORY_SLACK = 64 * 1024 * 1024
 _OPEN_FILES = 64
-_STATM_DATA = 5  # position of "data + stack" in /proc/self/statm, in pages
+_STATM_RESIDENT, _STATM_SHARED, _STATM_DATA = 1, 2, 5  # positions in /proc/self/statm, in pages
 
 SYSTEM_LIBRARIES = (
     "/lib",
@@ -114,6 +114,14 @@ def allow(*, cpu_secs: float, memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (data_limit, resource.RLIM_INFINITY))
 
 
+def held_bytes() -> int:
+    """The memory that this process holds for itself alone; 0 where the platform does not tell."""
+    if _statm is None:
+        return 0
+    pages = _pages(_statm)
+    return (pages[_STATM_RESIDENT] - pages[_STATM_SHARED]) * resource.getpagesize()
+
+
 def _limit_files() -> None:
     """No core dumps, few files, and none can be written: the first byte over 0 is an error."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -139,4 +147,8 @@ def _prctl(option: int, value: int) -> bool:
 
 
 def _data_bytes(statm: int) -> int:
-    return int(os.pread(statm, 200, 0).split()[_STATM_DATA]) * resource.getpagesize()
+    return _pages(statm)[_STATM_DATA] * resource.getpagesize()
+
+
+def _pages(statm: int) -> list[int]:
+    return [int(part) for part in os.pread(statm, 200, 0).split()]

@@ -46,6 +46,7 @@ class Python:
     reads_to_run: ClassVar[tuple[str, ...]] = ()
     executes: ClassVar[tuple[str, ...]] = (_interpreter(),)
     forks: ClassVar[bool] = False
+    may_keep_bytes: ClassVar[int] = 64 * 1024 * 1024
 
     def __init__(self) -> None:
         self._broken = False

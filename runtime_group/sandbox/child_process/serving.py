@@ -1,8 +1,9 @@
 """The conversation of a sandbox process with its worker.
 
 One socket, given as stdin and stdout, carries frames both ways: 4 bytes of length, big endian, then
-JSON. The child says what it gave up when the first call can start, and ``READY`` before each later
-one; between these come one request and one reply.
+JSON. The child says what it gave up when the first call can start, and before each later one that
+it is ``READY``, or ``GROWN``: ready, but holding so much memory that a new one is better. Between
+these come one request and one reply.
 The end of the stream means that the worker is gone, and ends the process.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 from . import lockdown
 
 READY = b"{}"
+GROWN = b'{"grown":true}'
 _LENGTH = struct.Struct(">I")
 _CHUNK = 1 << 18
 
@@ -27,13 +29,15 @@ class Engine(Protocol):
 
     ``reads_to_start`` and ``reads_to_run`` are the files and directories that it needs for that,
     ``executes`` the programs that it starts before its first call. One that ``forks`` for each call
-    runs on nothing but the kernel's walls, and does not run without them.
+    runs on nothing but the kernel's walls, and does not run without them. ``may_keep_bytes`` is
+    what it may hold between calls beyond what it held before the first.
     """
 
     reads_to_start: ClassVar[tuple[str, ...]]
     reads_to_run: ClassVar[tuple[str, ...]]
     executes: ClassVar[tuple[str, ...]]
     forks: ClassVar[bool]
+    may_keep_bytes: ClassVar[int]
 
     def prepare(self) -> None:
         """Make a clean place for the next call, and drop that of the last one."""
@@ -74,12 +78,13 @@ def serve(kind: type[Engine]) -> NoReturn:
 
 def answer(engine: Engine, channel: int) -> NoReturn:
     """Answer calls until the worker goes away."""
+    most = lockdown.held_bytes() + engine.may_keep_bytes
     while True:
         request = json.loads(_receive(channel))
         lockdown.allow(cpu_secs=request["timeout_secs"], memory_bytes=request["memory_bytes"])
         _send(channel, engine.run(request))
         engine.prepare()
-        _send(channel, READY)
+        _send(channel, GROWN if lockdown.held_bytes() > most else READY)
 
 
 def _end_group_with_worker(channel: int) -> None:

@@ -32,6 +32,7 @@ class Templates:
     reads_to_run: ClassVar[tuple[str, ...]] = ()
     executes: ClassVar[tuple[str, ...]] = ()
     forks: ClassVar[bool] = False
+    may_keep_bytes: ClassVar[int] = 64 * 1024 * 1024
 
     def __init__(self) -> None:
         """Render well and badly in each dialect once: nothing can be imported later."""

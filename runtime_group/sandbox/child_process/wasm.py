@@ -199,6 +199,7 @@ class WebAssembly:
     reads_to_run: ClassVar[tuple[str, ...]] = ()
     executes: ClassVar[tuple[str, ...]] = ()
     forks: ClassVar[bool] = False
+    may_keep_bytes: ClassVar[int] = 512 * 1024 * 1024  # compiled modules
 
     def __init__(self) -> None:
         engine = Engine(config())

@@ -17,6 +17,7 @@ class WebAssemblyCompiler:
     reads_to_run: ClassVar[tuple[str, ...]] = ()
     executes: ClassVar[tuple[str, ...]] = ()
     forks: ClassVar[bool] = False
+    may_keep_bytes: ClassVar[int] = 0
 
     def __init__(self) -> None:
         self._engine = Engine(config())
