@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -39,7 +39,17 @@ from xworkflow.workflows import GraphWorkflow
 
 QUEUE = "benchmark"
 ONCE = RetryPolicy(maximum_attempts=1)
-SCRIPT = "function main(inputs) { return { value: inputs.value + 1 } }"
+SCRIPTS = {
+    "javascript": "function main(inputs) { return { value: inputs.value } }",
+    "python3": "def main(value):\n    return {'value': value}",
+    # gives its inputs back
+    "wasm": """(module (memory (export "memory") 1)
+      (func (export "alloc") (param i32) (result i32) i32.const 1024)
+      (func (export "dealloc") (param i32 i32))
+      (func (export "main") (param i32 i32) (result i32)
+        (i32.store (i32.const 0) (local.get 0)) (i32.store (i32.const 4) (local.get 1))
+        i32.const 0))""",
+}
 
 Run = Callable[[], Awaitable[None]]
 
@@ -91,9 +101,12 @@ class TenScripts:
     """One local activity that makes ten calls into the pool."""
 
     @workflow.run
-    async def run(self, value: int) -> int:
+    async def run(self, value: int, language: str) -> int:
         return await workflow.execute_local_activity(
-            "scripts", value, start_to_close_timeout=timedelta(seconds=2), retry_policy=ONCE
+            "scripts",
+            args=(value, language),
+            start_to_close_timeout=timedelta(seconds=2),
+            retry_policy=ONCE,
         )
 
 
@@ -113,11 +126,13 @@ class HandWritten:
         return response.content.decode()
 
     @activity.defn
-    async def scripts(self, value: int) -> int:
+    async def scripts(self, value: int, language: str) -> int:
+        pool = self._group.sandbox_pool
+        lend = {"javascript": pool.js_vm, "python3": pool.python_vm, "wasm": pool.wasm_vm}[language]
         for _ in range(10):
-            async with self._group.sandbox_pool.js_vm() as vm:
-                result = await vm.execute(SCRIPT, {"value": value}, SandboxLimits())
-            value = result.value["value"]
+            async with lend() as vm:
+                result = await vm.execute(SCRIPTS[language], {"value": value}, SandboxLimits())
+            value = cast("dict[str, int]", result.value)["value"]
         return value
 
 
@@ -155,10 +170,13 @@ def template(index: int) -> NodeSpec:
     return NodeSpec(id=f"n{index}", type="template-transform", title=f"n{index}", data=data)
 
 
-def script(index: int) -> NodeSpec:
-    variables = [{"variable": "value", "value_selector": before(index, "value")}]
-    data = {"code": SCRIPT, "language": "javascript", "variables": variables}
-    return NodeSpec(id=f"n{index}", type="code", title=f"n{index}", data=data)
+def script(language: str) -> Callable[[int], NodeSpec]:
+    def make(index: int) -> NodeSpec:
+        variables = [{"variable": "value", "value_selector": before(index, "value")}]
+        data = {"code": SCRIPTS[language], "language": language, "variables": variables}
+        return NodeSpec(id=f"n{index}", type="code", title=f"n{index}", data=data)
+
+    return make
 
 
 def request(url: str) -> Callable[[int], NodeSpec]:
@@ -253,13 +271,16 @@ async def main(rounds: int, address: str | None) -> None:
 
 async def measure(client: Client, url: str, rounds: int) -> None:
     templates = ours(client, chain("templates", template), "x")
-    codes = ours(client, chain("codes", script), 1)
     requests = ours(client, chain("requests", request(url)), "x")
     print(f"{'':<46} {'engine':>10} {'by hand':>10}")
     one = theirs(client, "OneLocalActivity", "x")
     await compare("10 templates / one local activity", 1.2, templates, one, rounds)
-    await compare("10 codes / a local activity with 10 calls", 1.3, codes,
-                  theirs(client, "TenScripts", 1), rounds)  # fmt: skip
+    for language in SCRIPTS:
+        codes = ours(client, chain("codes", script(language)), 1)
+        hand = theirs(client, "TenScripts", 1, language)
+        await compare(
+            f"10 codes, {language} / one activity with 10 calls", 1.3, codes, hand, rounds
+        )
     await compare("10 requests / the same 10 activities", 1.1, requests,
                   theirs(client, "TenRequests", url), rounds)  # fmt: skip
     for count in (10, 50):
@@ -273,7 +294,7 @@ async def measure(client: Client, url: str, rounds: int) -> None:
     await throughput("10 templates, 50 in flight (aim ≥ 100)", templates, 50, 1000)
     await throughput("one local activity by hand, 50 in flight", one, 50, 1000)
     await history(client, "history of 10 templates", chain("templates", template), "x")
-    await history(client, "history of 10 codes", chain("codes", script), 1)
+    await history(client, "history of 10 codes", chain("codes", script("javascript")), 1)
     await history(client, "history of 10 requests", chain("requests", request(url)), "x")
 
 
