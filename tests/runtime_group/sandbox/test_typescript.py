@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,8 @@ async def test_a_worker_without_the_extra_says_what_to_install(
     pool: DefaultSandboxPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tree_sitter.py").write_text("raise ImportError('not installed')")
-    monkeypatch.syspath_prepend(tmp_path)  # a process imports from where its worker does
+    # a process imports from where its worker does
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     async with pool.js_vm() as vm:
         with pytest.raises(NodeError, match=r"pip install 'xworkflow\[typescript\]'$") as caught:
             await vm.execute(MAIN, {"n": 1}, LIMITS, typescript=True)
