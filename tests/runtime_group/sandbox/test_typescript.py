@@ -187,9 +187,8 @@ async def test_a_worker_without_the_extra_says_what_to_install(
     pool: DefaultSandboxPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tree_sitter.py").write_text("raise ImportError('not installed')")
-    monkeypatch.setattr(
-        sys, "path", [str(tmp_path), *sys.path]
-    )  # a process imports from where its worker does
+    # a process imports from where its worker does
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     async with pool.js_vm() as vm:
         with pytest.raises(NodeError, match=r"pip install 'xworkflow\[typescript\]'$") as caught:
             await vm.execute(MAIN, {"n": 1}, LIMITS, typescript=True)
