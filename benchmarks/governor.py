@@ -22,9 +22,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from drawing import chain, end, http, start
 from temporalio.client import Client
 
-from tests.workflows.drawing import chain, end, http, start
 from xworkflow.activities.governor_broker import GovernorBroker
 from xworkflow.activities.governor_redis import RedisGovernor
 from xworkflow.activities.redis_worker import governed_by_redis

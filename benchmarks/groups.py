@@ -25,10 +25,10 @@ from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
+from drawing import chain, code, end, http, start, text
 from temporalio.client import Client
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
-from tests.workflows.drawing import chain, code, end, http, start, text
 from xworkflow.client.connection import connect
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
