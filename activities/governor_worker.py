@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 from temporalio import activity
 from temporalio.client import Client
@@ -20,6 +19,7 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunne
 from xworkflow.activities.governor_broker import GOVERNOR_QUEUE, GovernorBroker
 from xworkflow.activities.other_loop import in_loop_of
 from xworkflow.activities.run_ends import is_over
+from xworkflow.activities.shared_worker import shared_worker
 from xworkflow.domain.governing import (
     DOUBT_ACTIVITY,
     SWEEP_ACTIVITY,
@@ -45,80 +45,13 @@ async def ledger_worker(
     """Poll for ledgers for the length of a block; at its end the broker, which works in ``loop``,
     tells its ledger what is left to tell.
 
-    Blocks of the same client share a worker, which ends with the last of them. One that dies
-    cancels the blocks, as the SDK's own do.
+    Blocks of the same client share a worker.
     """
-    shared = await _join(client, ledger, runner)
-    try:
+    async with shared_worker(client, GOVERNOR_QUEUE, lambda: _worker(client, ledger, runner)):
         try:
             yield
         finally:
             await in_loop_of(loop, broker.aclose())
-    finally:
-        await _leave(client, shared)
-    shared.raise_if_it_died()
-
-
-class _Shared:
-    """A worker that polls from now on in this event loop, and the tasks that need it."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.users: list[asyncio.Task[Any] | None] = []
-        self.is_ending = False
-        self.loop = asyncio.get_running_loop()
-        self._worker = worker
-        self._polling = self.loop.create_task(worker.run())
-        self._polling.add_done_callback(self._ended)
-
-    @property
-    def has_ended(self) -> bool:
-        return self._polling.done()
-
-    async def end(self) -> None:
-        if not self._polling.done():
-            await self._worker.shutdown()
-        await asyncio.wait({self._polling})
-
-    def raise_if_it_died(self) -> None:
-        if self._polling.done() and not self._polling.cancelled():
-            self._polling.result()
-
-    def _ended(self, polling: asyncio.Task[None]) -> None:
-        if not polling.cancelled() and polling.exception() is not None:
-            for user in self.users:
-                if user is not None:
-                    user.get_loop().call_soon_threadsafe(user.cancel)
-
-
-_running: Final[dict[Client, _Shared]] = {}
-_lock: Final = Lock()
-"""A script's workers poll in a thread of their own, and may have the client of another's."""
-
-
-async def _join(client: Client, ledger: type, runner: WorkflowRunner) -> _Shared:
-    while True:
-        with _lock:
-            shared = _running.get(client)
-            if shared is None or shared.has_ended:
-                shared = _running[client] = _Shared(_worker(client, ledger, runner))
-            if not shared.is_ending:
-                shared.users.append(asyncio.current_task())
-                return shared
-        # the SDK has one worker of a queue for each client; perhaps another thread is ending it
-        await asyncio.sleep(0.01)
-
-
-async def _leave(client: Client, shared: _Shared) -> None:
-    with _lock:
-        shared.users.remove(asyncio.current_task())
-        shared.is_ending = not shared.users
-    if shared.is_ending:
-        try:
-            await in_loop_of(shared.loop, shared.end())
-        finally:
-            with _lock:
-                if _running.get(client) is shared:
-                    del _running[client]
 
 
 def _worker(client: Client, ledger: type, runner: WorkflowRunner) -> Worker:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from temporalio import activity
 from temporalio.client import Client
@@ -14,12 +13,12 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunner
 
 from xworkflow.activities.governor_redis import RedisGovernor
-from xworkflow.activities.other_loop import in_loop_of
+from xworkflow.activities.other_loop import in_loop, in_loop_of
+from xworkflow.activities.shared_worker import shared_worker
 from xworkflow.domain.governing import YIELDED_ACTIVITY, YIELDS_WORKFLOW, RunEnds
 from xworkflow.domain.wire import task_queue
 
 _FEW: Final = PollerBehaviorSimpleMaximum(maximum=2)
-_polled: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -66,38 +65,42 @@ async def _hearing(
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=f"Hears that runs of group {governor.group_id} wait for people",
     )
-    polled = _polled.setdefault(client, set())
-    if queue in polled:  # another group object of the same id: one worker is enough
-        yield
-        return
-    polled.add(queue)
-    try:
-        async with Worker(
+    hearers = _hearers.setdefault((client, queue), _Hearers())
+    hearers.there.append((governor, loop))
+
+    def worker() -> Worker:
+        return Worker(
             client,
             task_queue=queue,
             workflows=[yields],
-            activities=[_Yielded(governor, loop).yielded],
+            activities=[hearers.yielded],
             workflow_runner=runner,
             max_cached_workflows=4,
             workflow_task_poller_behavior=_FEW,
             activity_task_poller_behavior=_FEW,
-        ):
+        )
+
+    try:
+        async with shared_worker(client, queue, worker):
             yield
     finally:
-        polled.discard(queue)
+        hearers.there.remove((governor, loop))
+        if not hearers.there:
+            del _hearers[client, queue]
 
 
-class _Yielded:
-    def __init__(self, governor: RedisGovernor, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._governor = governor
-        self._loop = loop
+class _Hearers:
+    """The governors of one group in this process: the newest hears, and each may end."""
+
+    def __init__(self) -> None:
+        self.there: list[tuple[RedisGovernor, asyncio.AbstractEventLoop | None]] = []
 
     @activity.defn(name=YIELDED_ACTIVITY)
     async def yielded(self, ends: Sequence[RunEnds]) -> None:
         """Runs only wait for people now. A Redis that is away is tried again, as often as it
         takes."""
-        if self._loop is None or self._loop is asyncio.get_running_loop():
-            await self._governor.release(ends)
-        else:
-            work = asyncio.run_coroutine_threadsafe(self._governor.release(ends), self._loop)
-            await asyncio.wrap_future(work)
+        governor, loop = self.there[-1]
+        await in_loop(loop, governor.release(ends))
+
+
+_hearers: Final[dict[tuple[Client, str], _Hearers]] = {}
