@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xworkflow.cli.configured import require_group
-from xworkflow.cli.printing import print_error, print_note, print_text
+from xworkflow.cli.failures import print_failure
+from xworkflow.cli.printing import print_note, print_text
+from xworkflow.cli.stopping import heard
 from xworkflow.configuration import ProcessParts, Settings, read_settings
 from xworkflow.configuration.references import Reference, resolved
 from xworkflow.domain.quota import SecurityLevel
@@ -35,6 +37,11 @@ class Configured:
     files: Path | None
     sandboxed: bool
     local: bool
+
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        """The one group that was named; None for all."""
+        return None if self.group_id is None else (self.group_id,)
 
     def reread(self) -> Settings:
         """The file as it is now. Raises ConfigurationError, InputError."""
@@ -63,7 +70,7 @@ async def serve(configured: Configured, client: Client, stop: asyncio.Event) -> 
     from xworkflow.cli.streams import open_streams
     from xworkflow.runtime_group.sandbox import ProcessBudget
 
-    reload = _heard(signal.SIGHUP)
+    reload = heard(signal.SIGHUP)
     async with AsyncExitStack() as stack:
         url, governor_url = configured.of_process()
         most = configured.settings.worker.sandbox_processes
@@ -80,8 +87,7 @@ async def serve(configured: Configured, client: Client, stop: asyncio.Event) -> 
         )
         workers = GroupWorkers(client, parts, sandboxed=configured.sandboxed)
         stack.push_async_callback(workers.aclose)
-        only = None if configured.group_id is None else (configured.group_id,)
-        changes = await workers.apply(configured.settings, only)
+        changes = await workers.apply(configured.settings, configured.only)
         where = client.service_client.config.target_host
         print_note(f"serving {_named(changes.added)} of {configured.file} at {where}")
         print_text(READY_LINE.decode(), flush=True)
@@ -91,7 +97,6 @@ async def serve(configured: Configured, client: Client, stop: asyncio.Event) -> 
 async def _until(
     stop: asyncio.Event, reload: asyncio.Event, configured: Configured, workers: GroupWorkers
 ) -> None:
-    only = None if configured.group_id is None else (configured.group_id,)
     watching = asyncio.create_task(workers.wait())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -104,23 +109,19 @@ async def _until(
             if stop.is_set():
                 return
             reload.clear()
-            await _reload(configured, workers, only)
+            await _reload(configured, workers)
     finally:
         watching.cancel()
         stopping.cancel()
 
 
-async def _reload(
-    configured: Configured, workers: GroupWorkers, only: Sequence[str] | None
-) -> None:
+async def _reload(configured: Configured, workers: GroupWorkers) -> None:
     """Take the file as it is now; what is wrong with it is said, and changes nothing."""
     try:
         settings = configured.reread()
-        changes = await workers.apply(settings, only)
+        changes = await workers.apply(settings, configured.only)
     except EngineError as error:
-        problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
-        for problem in problems:
-            print_error(problem)
+        print_failure(error)
         print_note(f"{configured.file} is not taken: the worker goes on as before")
         return
     print_note(f"{configured.file} read again: {_told(changes)}")
@@ -146,9 +147,3 @@ def _named(groups: Sequence[str]) -> str:
 
 
 _FEW = 5
-
-
-def _heard(number: signal.Signals) -> asyncio.Event:
-    heard = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(number, heard.set)
-    return heard
