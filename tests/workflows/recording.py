@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowFailureError
 
 from tests.workflows.bench import Bench
 from xworkflow.client.handle import WorkflowHandle
@@ -100,6 +101,19 @@ async def carried_out_again(bench: Bench, workflow_ids: Iterable[str]) -> set[st
     return found
 
 
+async def all_ended(bench: Bench, workflow_id: str) -> None:
+    """Waits for a workflow and the children it began: a run that fails asks these to cancel, and
+    ends without waiting until they have."""
+    handle = bench.client.get_workflow_handle(workflow_id)
+    with suppress(WorkflowFailureError):
+        await handle.result()
+    told = await handle.fetch_history()
+    for event in told.events:
+        if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            begun = event.child_workflow_execution_started_event_attributes
+            await all_ended(bench, begun.workflow_execution.workflow_id)
+
+
 def check_reading(
     recording: Recording, execution_id: str, seen: Seen, *, but: Collection[str] = ()
 ) -> None:
@@ -123,6 +137,7 @@ async def watched_bench(idle_bench: Bench, recording: Recording) -> AsyncIterato
             handle = WorkflowHandle(idle_bench.client, execution_id)
             await handle.cancel()  # of a test that failed
             await handle.wait()
+            await all_ended(idle_bench, execution_id)
             own = [name for name in recording.emitted if name.split("/")[0] == execution_id]
             again = await carried_out_again(idle_bench, own)
             check_reading(recording, execution_id, await read_all(handle), but=again)
