@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from minijinja import Environment, TemplateError
 
@@ -106,6 +106,7 @@ def _outcome(template: str) -> str:
 
 @given(templates)
 def test_both_dialects_agree_where_values_are_texts(template: str) -> None:
+    assume("none" not in template)  # no text, and each dialect spells it in its own way
     texts = {"s": "abc", "o": {"k": "d"}, "u": "e", "n": "f", "l": "gh", "i": "j"}
     outcomes: list[str] = []
     for dialect in ("native", "dify"):
@@ -113,5 +114,5 @@ def test_both_dialects_agree_where_values_are_texts(template: str) -> None:
             text = render(template, texts, dialect)
         except NodeError:
             return
-        outcomes.append(text.replace("none", "None").replace("true", "True").replace('"', "'"))
+        outcomes.append(text.replace('"', "'"))
     assert outcomes[0] == outcomes[1]
