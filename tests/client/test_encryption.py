@@ -112,6 +112,7 @@ def test_keys_come_from_one_variable_or_from_a_private_file(tmp_path: Path) -> N
         ("a:c2VjcmV0", "the codec key 'a' has 6 bytes"),
         ("a:s3cret!", "the codec key 'a' is no Base64"),
     ],
+    ids=["none", "no name", "twice", "short", "no Base64"],
 )
 def test_keys_that_cannot_be_used_are_refused_without_being_quoted(text: str, problem: str) -> None:
     with pytest.raises(InfrastructureError) as caught:

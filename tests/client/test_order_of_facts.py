@@ -8,8 +8,7 @@ it has arrived.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -17,20 +16,17 @@ from temporalio.api.update.v1 import UpdateRef
 from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import WorkflowUpdateHandle, WorkflowUpdateStage
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
 
 from tests.workflows.bench import Bench, history, kind, read
 from tests.workflows.drawing import chain, code, end, form, http, start, text
+from tests.workflows.half_workers import happened, nodes_alone, workflows_alone
 from tests.workflows.recording import Recording
-from xworkflow.activities.execute_node import NodeActivities
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, Paused
 from xworkflow.domain.forms import HumanAnswer
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import ANSWER_UPDATE, VARIABLES_UPDATE
 from xworkflow.testing.mock_server import MockResponse, MockServer
-from xworkflow.worker import workflow_runner
-from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
 pytestmark = pytest.mark.temporal
 
@@ -43,33 +39,6 @@ TIMER, FIRED = EventType.EVENT_TYPE_TIMER_STARTED, EventType.EVENT_TYPE_TIMER_FI
 def web() -> Iterator[str]:
     with MockServer((MockResponse("GET", "/ok", response_body="fine"),)) as server:
         yield server.url
-
-
-@asynccontextmanager
-async def workflows_alone(bench: Bench) -> AsyncGenerator[None]:
-    """Nodes that are no part of a workflow wait meanwhile."""
-    async with Worker(
-        bench.client, task_queue=bench.queue, workflows=[GraphWorkflow, SubGraphWorkflow],
-        workflow_runner=workflow_runner(sandboxed=False),
-    ):  # fmt: skip
-        yield
-
-
-@asynccontextmanager
-async def nodes_alone(bench: Bench) -> AsyncGenerator[None]:
-    """Workflows hear of nothing meanwhile."""
-    async with Worker(
-        bench.client, task_queue=bench.queue, activities=NodeActivities(bench.group).all()
-    ):
-        yield
-
-
-async def happened(bench: Bench, handle: WorkflowHandle, wanted: EventType.ValueType) -> None:
-    temporal = bench.client.get_workflow_handle(handle.execution_id)
-    async for event in temporal.fetch_history_events(wait_new_event=True):
-        if event.event_type == wanted:
-            return
-    pytest.fail("the run is over")
 
 
 async def sent(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.failures import failure_object
 from xworkflow.cli.printing import output, print_error, print_note, print_text
+from xworkflow.cli.remedies import remedy
 from xworkflow.client.status import (
     Completed,
     ExecutionStatus,
@@ -89,6 +90,9 @@ class Watched:
         stopped = isinstance(self.status, Stopped)
         if error is not None and not stopped:
             print_error(error)
+            advice = remedy(error)
+            if advice is not None:
+                print_note(advice)
         print_note(f"{word}{_effort(self.result)}{f': {error}' if stopped else ''}")
         if isinstance(self.status, WaitingForInput):
             print_note(f"`xworkflow runs answer {self.execution_id} …` answers, and carries it on")

@@ -11,7 +11,7 @@ from xworkflow.cli import fork, runs_commands, runs_list, runs_people
 from xworkflow.cli.app import run_async
 from xworkflow.cli.exit_codes import ExitCode
 from xworkflow.cli.input_options import Address, AsJson, RunId
-from xworkflow.cli.printing import print_json
+from xworkflow.cli.printing import print_json, print_note
 
 SHOW = """
 Show a run: its nodes with their states, times and errors, those inside of iterations and loops too,
@@ -81,11 +81,14 @@ async def show(execution_id: str, address: str | None, *, as_json: bool, whole: 
         handle = await place.get(execution_id)
         async for feed, new in handle.read(follow=False):
             view.take(feed, new)
+        held_up = await handle.hold_ups() if view.status == "running" else ()
     view.complete()
     if as_json:
-        print_json(view.to_json())
+        print_json({**view.to_json(), **({"held_up": held_up} if held_up else {})})
         return ExitCode.OK
     view.print(whole=whole)
+    for sentence in held_up:
+        print_note(sentence)
     for waiting in view.standing.waiting:
         print_question(waiting, execution_id, place.as_option)
     return ExitCode.OK

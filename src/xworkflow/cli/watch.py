@@ -18,18 +18,15 @@ from xworkflow.cli.place import Place
 from xworkflow.cli.printing import print_note
 from xworkflow.cli.progress import Progress
 from xworkflow.cli.run_result import Watched
+from xworkflow.cli.silence import Silence
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.history import HistoryFeed
 from xworkflow.client.standing import Standing
 from xworkflow.client.status import ExecutionStatus, Paused, WaitingForInput
 from xworkflow.domain.events import GraphEngineEvent
-from xworkflow.domain.wire import task_queue
 from xworkflow.ports import StreamStore
 
 SECOND_CTRL_C_SECS = 2.0
-
-IDLE_SECS = 10.0
-"""So long a run may wait for a worker without a word: a dead worker looks alive for minutes."""
 
 
 async def watch(  # noqa: PLR0913 - what it shows, and until when
@@ -51,11 +48,11 @@ async def watch(  # noqa: PLR0913 - what it shows, and until when
     stays = at_terminal() if stay is None else stay
     interrupted, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupted.set)
-    hint = loop.call_later(IDLE_SECS, _print_idle)
+    silence = Silence(handle)
     leaves = () if stays else (WaitingForInput, Paused)
     progress = Progress(quiet=quiet, live=streams is not None)
     follower = Follower(handle, place, progress, leaves=leaves, past=past)
-    watching = asyncio.create_task(_to_the_end(handle, follower, hint, streams))
+    watching = asyncio.create_task(_to_the_end(handle, follower, silence, streams))
     try:
         if await _wait(watching, interrupted) == "interrupted":
             _print_way_back(handle.execution_id, place)
@@ -65,7 +62,7 @@ async def watch(  # noqa: PLR0913 - what it shows, and until when
                 await _wait(watching, interrupted)
         return watching.result() if watching.done() else watched_of(handle, place)
     finally:
-        hint.cancel()
+        silence.end()
         watching.cancel()
 
 
@@ -95,11 +92,6 @@ def _print_way_back(execution_id: str, place: Place) -> None:
     if place.embedded:
         print_note("Its server and worker end with this command; `xworkflow dev` carries it on.")
     print_note(f"Ctrl-C again within {SECOND_CTRL_C_SECS:.0f} s stops the run.")
-
-
-def _print_idle() -> None:
-    queue = task_queue(None)
-    print_note(f"no worker has taken the run yet; it waits in '{queue}' until one does")
 
 
 class Follower:
@@ -157,13 +149,13 @@ class Follower:
 async def _to_the_end(
     handle: WorkflowHandle,
     follower: Follower,
-    hint: asyncio.TimerHandle,
+    silence: Silence,
     streams: StreamStore | None,
 ) -> Watched:
     async with aclosing(handle.read(follow=True, live=streams)) as batches:
         async for feed, new in batches:
             if new:
-                hint.cancel()
+                silence.broken()
             if await follower.take(feed, new):
                 return follower.watched
     follower.end_text()

@@ -76,6 +76,13 @@ def activity_id(node_id: str, attempt: int, item: int | None = None) -> str:
     return name if item is None else f"{item}/{name}"
 
 
+def node_of_activity(given: str) -> str:
+    """The node of an ``activity_id``, without the attempt, for people to read."""
+    lane, slash, name = given.partition("/")
+    name = name if slash and lane.isdecimal() else given
+    return name.rpartition("#")[0] or name
+
+
 def chunk_id(parent_id: str, node_id: str, start: StartChunk, item: int | None) -> str:
     """The workflow id of a chunk: ``run/iteration:0``, inside another one ``…/7/inner:0``."""
     step = node_id if start.attempt == 1 and "#" not in node_id else f"{node_id}#{start.attempt}"

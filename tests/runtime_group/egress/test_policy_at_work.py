@@ -266,6 +266,7 @@ async def test_a_decompression_bomb_is_refused_whatever_the_limit(
         ("deflate", zlib.compress(b"one two", wbits=-zlib.MAX_WBITS)),
         ("identity", b"one two"),
     ],
+    ids=["two members", "filled with zeros", "old name", "zlib", "bare deflate", "as it is"],
 )
 async def test_packed_bodies_are_unpacked(server: Server, encoding: str, packed: bytes) -> None:
     server.answer = lambda _: Reply(body=packed, headers={"Content-Encoding": encoding})
@@ -284,6 +285,7 @@ async def test_packed_bodies_are_unpacked(server: Server, encoding: str, packed:
         ("br", b"x"),
         ("deflate", b"\xff\xff\xff"),
     ],
+    ids=["no gzip", "cut off", "twice", "unknown", "no deflate"],
 )
 async def test_what_is_not_packed_as_it_should_be_is_an_http_error(
     server: Server, encoding: str, packed: bytes

@@ -1,0 +1,113 @@
+"""What holds an open run up, as the server tells it: no worker, a worker that has gone, attempts
+that failed.
+
+Costs a call of the server for the run and each of its open sub-graphs (the first ``MOST``), and
+needs no worker. Nothing is said of what goes on as it should, however long it takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.enums.v1 import (
+    PendingActivityState,
+    PendingWorkflowTaskState,
+    WorkflowExecutionStatus,
+)
+from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import Client
+
+from xworkflow.domain.wire import node_of_activity
+
+_RUNNING: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+
+MOST: Final = 8
+"""So many workflows of a run are asked about."""
+
+SILENT_SECS: Final = 5.0
+"""Activities send a heartbeat each second; one that did not for so long has lost its worker, or its
+worker is stuck."""
+
+UNTAKEN_SECS: Final = 5.0
+"""So long a task may lie before it is said that nobody takes it."""
+
+_MESSAGE: Final = 200
+"""So many letters of a failure's message are quoted."""
+
+
+async def hold_ups(client: Client, execution_id: str) -> tuple[str, ...]:
+    """A sentence for each thing that holds an open run up; none where it goes on as it should.
+
+    Raises RPCError, NOT_FOUND for a run that the server does not know (any more).
+    """
+    found: list[str] = []
+    names = [execution_id]
+    for name in names:  # grows while it is gone through
+        described = (await client.get_workflow_handle(name).describe()).raw_description
+        if described.workflow_execution_info.status != _RUNNING:
+            continue  # what a closed run had in hand still stands there
+        found += _of(described, time.time())
+        names += [child.workflow_id for child in described.pending_children]
+        del names[MOST:]
+    return tuple(dict.fromkeys(found))
+
+
+def _of(described: DescribeWorkflowExecutionResponse, now: float) -> Iterator[str]:
+    queue = described.execution_config.task_queue.name
+    if described.HasField("pending_workflow_task"):
+        yield from _of_task(described.pending_workflow_task, queue, now)
+    for activity in described.pending_activities:
+        yield from _of_activity(activity, queue, now)
+
+
+def _of_task(task: PendingWorkflowTaskInfo, queue: str, now: float) -> Iterator[str]:
+    if task.attempt > 1:
+        yield (
+            f"the run's own task is tried for the {_ordinal(task.attempt)} time: "
+            "the worker's log and the Web UI tell why it failed"
+        )
+    untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+    if untaken and _age(task.scheduled_time, now) >= UNTAKEN_SECS:
+        yield f"no worker takes the run; it waits in '{queue}' until one does"
+
+
+def _of_activity(activity: PendingActivityInfo, queue: str, now: float) -> Iterator[str]:
+    node = node_of_activity(activity.activity_id)
+    if activity.paused:
+        yield f"{node}: somebody has paused its activity at the Temporal server"
+        return
+    again = ""
+    if activity.attempt > 1:
+        before = " ".join(activity.last_failure.message.split())[:_MESSAGE]
+        again = f" (attempt {activity.attempt}; the one before: {before})"
+    started = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+    if not started:
+        if again or _age(activity.scheduled_time, now) >= UNTAKEN_SECS:
+            yield f"{node}: no worker takes it from '{queue}' yet{again}"
+        return
+    since = max(activity.last_heartbeat_time.seconds, activity.last_started_time.seconds)
+    if now - since >= SILENT_SECS:
+        limit = _secs(activity.activity_options.heartbeat_timeout)
+        then = f"; after {limit:g} s of that another attempt begins" if limit else ""
+        yield f"{node}: nothing is heard of its worker {activity.last_worker_identity}{then}{again}"
+    elif again:
+        yield f"{node}: is under way again{again}"
+
+
+def _age(at: Timestamp, now: float) -> float:
+    return now - at.seconds - at.nanos / 1e9
+
+
+def _secs(given: Duration) -> float:
+    return timedelta(seconds=given.seconds, microseconds=given.nanos // 1000).total_seconds()
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
