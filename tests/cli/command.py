@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -101,3 +103,21 @@ def line_with(stream: IO[str] | None, text: str) -> str:
         if text in line:
             return line
     raise AssertionError(f"no line holds {text!r}: {''.join(seen)!r}")
+
+
+def the_rest_of(child: Child, timeout: float = 60) -> tuple[str, str]:
+    """What a child still says on stdout and stderr until it ends; it is killed after ``timeout``.
+
+    After ``line_with``, where ``communicate`` would lose the lines that were read ahead.
+    """
+    assert child.stdout is not None
+    assert child.stderr is not None
+    late = threading.Timer(timeout, child.kill)
+    late.start()
+    try:
+        with child, ThreadPoolExecutor(1) as reader:
+            out = reader.submit(child.stdout.read)
+            err = child.stderr.read()
+            return out.result(), err
+    finally:
+        late.cancel()

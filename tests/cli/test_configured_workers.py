@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cli import flows
-from tests.cli.command import Child, Command, line_with
+from tests.cli.command import Child, Command, line_with, the_rest_of
 from tests.cli.test_worker_processes import children
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
@@ -23,7 +23,7 @@ def workers(command: Command, *options: str) -> Generator[Child]:
         yield child
     finally:
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=30)
+        the_rest_of(child)
 
 
 def lines_until(child: Child, text: str, times: int) -> list[str]:

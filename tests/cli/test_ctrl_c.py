@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.cli import flows
-from tests.cli.command import Child, Command, line_with
+from tests.cli.command import Child, Command, line_with, the_rest_of
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
@@ -48,7 +48,7 @@ def test_the_first_ctrl_c_detaches_and_says_how_to_come_back(
     with asking(at_server, endless, "--id", run_id, "--json") as child:
         interrupt(child)
         line = line_with(child.stderr, "detached")
-        out, err = child.communicate(timeout=30)
+        out, err = the_rest_of(child)
     assert f"Come back with: xworkflow runs show {run_id}" in line
     assert "Ctrl-C again within 2 s stops the run." in err
     assert child.returncode == 130
@@ -67,7 +67,7 @@ def test_the_second_ctrl_c_stops_the_run(at_server: Command, endless: Path, run_
         interrupt(child)
         line_with(child.stderr, "Ctrl-C again")
         interrupt(child)
-        out, err = child.communicate(timeout=30)
+        out, err = the_rest_of(child)
     assert (child.returncode, out) == (4, "")
     assert err.splitlines()[0] == "stopping the run"
     assert err.splitlines()[1].startswith("stopped in ")
@@ -83,7 +83,7 @@ async def test_a_run_that_ends_after_the_first_ctrl_c_ends_the_command_as_ever(
         interrupt(child)
         line_with(child.stderr, "Ctrl-C again")
         await temporal_client.get_workflow_handle(run_id).terminate(reason="enough")
-        _, err = child.communicate(timeout=30)
+        _, err = the_rest_of(child)
     assert child.returncode == 4
     assert err == "stopped: enough\n"
 
@@ -95,7 +95,7 @@ async def test_a_run_that_is_stopped_from_elsewhere_shows_as_stopped(
     with asking(at_server, endless, "--id", run_id, "--json") as child:
         handle = temporal_client.get_workflow_handle(run_id)
         await (handle.cancel() if how == "cancel" else handle.terminate(reason="enough"))
-        out, _ = child.communicate(timeout=30)
+        out, _ = the_rest_of(child)
     assert child.returncode == 4
     assert '"status": "stopped"' in out
     assert at_server("runs", "show", run_id, "--json").object["status"] == "stopped"
@@ -111,7 +111,7 @@ def test_ctrl_c_before_the_run_began_says_so(command: Command, run_id: str) -> N
         connection, _ = silent.accept()
         with connection:
             interrupt(child)
-            out, err = child.communicate(timeout=30)
+            out, err = the_rest_of(child)
     assert (child.returncode, err) == (130, "interrupted before the run began\n")
     assert f'"workflow_id": "{run_id}", "status": "detached"' in out
 
@@ -121,6 +121,6 @@ def test_ctrl_c_and_sigterm_end_a_worker_with_0(command: Command, temporal_serve
         child = command.start("worker", "--address", temporal_server, "--task-queue", "nobody's")
         line_with(child.stdout, "worker ready")
         child.send_signal(number)
-        _, err = child.communicate(timeout=30)
+        _, err = the_rest_of(child)
         assert child.returncode == 0
         assert err == f"polling nobody's at {temporal_server}\n"

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.cli import flows
-from tests.cli.command import Command, line_with
+from tests.cli.command import Command, line_with, the_rest_of
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
@@ -73,8 +73,8 @@ def test_events_are_followed_to_the_end(at_server: Command, run_id: str) -> None
         follower = at_server.start("runs", "events", run_id, "--follow")
         line_with(follower.stdout, '"node_id": "node"')
     # the server is closed, so the request is answered and the run goes on
-    out, _ = follower.communicate(timeout=30)
-    run.communicate(timeout=30)
+    out, _ = the_rest_of(follower)
+    the_rest_of(run)
     assert follower.returncode == 0
     assert json.loads(out.splitlines()[-1])["type"] == "graph_run_succeeded"
 
@@ -84,7 +84,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(at_server: Command, finishe
     assert child.stdout is not None
     child.stdout.close()
     child.stdout = None
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
 
 

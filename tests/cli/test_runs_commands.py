@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.cli import flows
-from tests.cli.command import Child, Command, line_with
+from tests.cli.command import Child, Command, line_with, the_rest_of
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
@@ -46,7 +46,7 @@ def test_a_run_is_stopped(at_server: Command, running: Child, run_id: str) -> No
 def test_a_run_is_aborted_with_a_reason(at_server: Command, running: Child, run_id: str) -> None:
     ended = at_server("runs", "abort", run_id, "--reason", "the customer has left")
     assert (ended.code, ended.err) == (0, f"stopped: {run_id}\n")
-    running.communicate(timeout=30)
+    the_rest_of(running)
     shown = at_server("runs", "show", run_id, "--json").object
     assert shown["error"] == "Workflow aborted: the customer has left"
 
@@ -58,7 +58,7 @@ def test_a_paused_run_starts_nothing_new_until_it_is_resumed(
     way = f"paused; go on with: xworkflow runs resume {run_id} --address {worker}\n"
     assert (ended.code, ended.err) == (0, way)
     shop.close()  # the request is answered
-    _, err = running.communicate(timeout=30)
+    _, err = the_rest_of(running)
     assert running.returncode == 5
     assert "‖ paused" in err
     assert "Finish" not in err
@@ -82,7 +82,7 @@ async def test_a_run_is_stopped_safely(
         if event.HasField("workflow_execution_signaled_event_attributes"):
             break
     shop.close()
-    _, err = stopping.communicate(timeout=30)
+    _, err = the_rest_of(stopping)
     assert (stopping.returncode, err) == (0, f"safe_stopped: {run_id}\n")
     assert running.wait(timeout=30) == 4
 

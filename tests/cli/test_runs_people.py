@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import flows
-from tests.cli.command import Command, line_with
+from tests.cli.command import Command, line_with, the_rest_of
 
 pytestmark = pytest.mark.temporal
 
@@ -59,7 +59,7 @@ def test_a_run_that_is_to_be_watched_on_ends_with_the_answer(
     line_with(child.stderr, "answer with:")
     answer = ("runs", "answer", run_id, "--set", "comment=fine", "--decision", "approve")
     assert at_server(*answer).code == 0
-    out, err = child.communicate(timeout=30)
+    out, err = the_rest_of(child)
     assert child.returncode == 0
     assert '"outputs": {"comment": "fine", "days": 1}' in out
     assert "? ask: answered" in err

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import flows
-from tests.cli.command import Child, Command, line_with
+from tests.cli.command import Child, Command, line_with, the_rest_of
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
 
@@ -57,7 +57,7 @@ def test_dev_is_joined_by_other_commands_and_ends_with_ctrl_c(alone: Command) ->
         ended = alone("run", path, "-i", "name=Ada", "--address", record["address"])
         assert (ended.code, ended.out) == (0, "Ada\n")
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=30)
+        _, err = the_rest_of(child)
     assert (child.returncode, err) == (0, "")
     assert not (alone.folder / "data" / "server.json").exists()
 
@@ -66,7 +66,7 @@ def test_dev_says_when_its_server_has_ended(alone: Command) -> None:
     with dev(alone) as child:
         record = json.loads((alone.folder / "data" / "server.json").read_text())
         os.kill(record["server_pid"], signal.SIGKILL)
-        _, err = child.communicate(timeout=60)
+        _, err = the_rest_of(child)
     assert child.returncode == 3
     assert err.startswith(f"error: the server at {record['address']} has gone away")
     assert err.count("\n") == 1

@@ -14,7 +14,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.cli import flows
-from tests.cli.command import Child, Command, line_with
+from tests.cli.command import Child, Command, line_with, the_rest_of
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed
 from xworkflow.domain.loading import load
@@ -65,7 +65,7 @@ def test_all_processes_end_with_the_command_in_order(
         for pid in pids:
             assert {f"--task-queue={task_queue}", "--sandbox"} < set(arguments(pid))
         parent.send_signal(number)
-        out, err = parent.communicate(timeout=30)
+        out, err = the_rest_of(parent)
     assert (parent.returncode, out) == (0, "")
     assert err == f"polling {task_queue} at {temporal_server}\n" * 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -81,7 +81,7 @@ def test_a_stop_while_the_processes_start_ends_them_too(
     while len(pids := children(parent.pid)) < 2:
         assert time.monotonic() < deadline
     parent.send_signal(signal.SIGTERM)
-    out, _ = parent.communicate(timeout=30)
+    out, _ = the_rest_of(parent)
     assert (parent.returncode, out) == (0, "")
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 

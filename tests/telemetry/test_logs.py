@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 
 from tests.cli import flows
-from tests.cli.command import Command, line_with
+from tests.cli.command import Command, line_with, the_rest_of
 from tests.cli.conftest import command, run_id
 from xworkflow.telemetry.logs import IdsFilter, JsonFormatter, about, handler_of
 
@@ -91,7 +91,7 @@ def test_a_worker_writes_json_lines_about_each_node(
         asyncio.run(_run(temporal_server, task_queue, run_id, command.folder / "run.json"))
     finally:
         child.send_signal(signal.SIGTERM)
-        _, err = child.communicate(timeout=30)
+        _, err = the_rest_of(child)
     told = [json.loads(each) for each in err.splitlines() if each.startswith("{")]
     (about_node,) = (each for each in told if each["node_id"] == "node")
     assert about_node["run_id"] == run_id
