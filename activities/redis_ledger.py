@@ -26,6 +26,9 @@ _TRIES: Final = 2
 _DAY_SECS: Final = 86_400
 SILENCE_MS: Final = 30_000
 """A process that has set something aside speaks every 8 s. After this, it counts as used."""
+SWEEP_MS: Final = 8_000
+"""A place whose run was terminated comes back after at most twice this, and a beat."""
+TELL_AGAIN_MS: Final = 3_000
 _SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _KEYS: Final = (
     *("meta", "holders", "since", "held", "queue", "back", "asks", "waiting_of", "untold"),
@@ -104,8 +107,9 @@ class RedisLedger:
 
         if self._client is None:
             self._client = _open(self._url)
-        head = (operation, self._quota, self.process, str(self._keep_secs), str(SILENCE_MS))
-        everything = (*self._keys, *head, *given)
+        head = (operation, self._quota, self.process, str(self._keep_secs))
+        times = (str(SILENCE_MS), str(SWEEP_MS), str(TELL_AGAIN_MS))
+        everything = (*self._keys, *head, *times, *given)
         try:
             return await self._client.evalsha(_SHA, len(self._keys), *everything)
         except NoScriptError:
