@@ -58,7 +58,7 @@ class Answer:
 
 
 class RedisLedger:
-    """Belongs to one event loop. Connects with the first call; close it."""
+    """Belongs to one event loop. Connects with the first call, and no more once it was closed."""
 
     def __init__(self, url: str, group_id: str, quota: UsageQuota) -> None:
         """Raises MisuseError for a URL that is none, and where redis-py is not installed."""
@@ -67,6 +67,7 @@ class RedisLedger:
         self._group_id = group_id
         self._url = url
         self._client: _Client | None = None
+        self._is_closed = False
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._keys = tuple(f"{{xworkflow:{group_id}}}:{name}" for name in _KEYS)
         self._quota = _as_json(quota)
@@ -79,7 +80,7 @@ class RedisLedger:
         return f"the Redis of the governor of group {self._group_id} at {self._address}"
 
     async def call(self, operation: str, *given: str) -> Answer:
-        """Raises GovernorAwayError when Redis does not answer, or refuses."""
+        """Raises GovernorAwayError when Redis does not answer, or refuses, or this was closed."""
         from redis.exceptions import ConnectionError as LostConnection
         from redis.exceptions import RedisClusterException, RedisError
 
@@ -98,6 +99,7 @@ class RedisLedger:
         raise AssertionError
 
     async def aclose(self) -> None:
+        self._is_closed = True
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -105,6 +107,8 @@ class RedisLedger:
     async def _run(self, operation: str, given: tuple[str, ...]) -> object:
         from redis.exceptions import NoScriptError
 
+        if self._is_closed:
+            raise GovernorAwayError(f"{self.where} is asked no more: this governor was closed")
         if self._client is None:
             self._client = _open(self._url)
         head = (operation, self._quota, self.process, str(self._keep_secs))

@@ -93,6 +93,24 @@ async def test_a_run_that_could_not_be_told_is_told_by_another_process(
         assert group.temporal.told == [("b", 0)]
 
 
+async def test_a_governor_that_was_closed_connects_no_more(redis_url: str) -> None:
+    """Also when it hears of a run's end only then, or was in the middle of a question."""
+    quota = Quota(concurrent_runs=2, http_calls=Budget(limit=9))
+    for turns in range(12):
+        async with over_redis(redis_url, quota) as group:
+            (governor,) = group.all
+            asking = asyncio.create_task(governor.reserve({CALLS: 1}))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await governor.aclose()
+            await asyncio.wait({asking})
+            await governor.record_workflow_end("group", "late")
+            with pytest.raises(GovernorAwayError, match="was closed"):
+                await answers(governor, "later")
+            assert group.asked_nobody
+
+
 # ---- the script against the ledger that is a workflow, and against a sum
 
 
