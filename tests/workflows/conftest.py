@@ -1,13 +1,34 @@
-"""A bench for each test: its own task queue and group on the session's dev server."""
+"""A bench for each test, with its own task queue and group on the session's dev server, and the
+server that its runs fetch from."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
 from tests.workflows.bench import Bench
+from xworkflow.testing.mock_server import MockResponse, MockServer
+
+
+@pytest.fixture
+def responses() -> tuple[MockResponse, ...]:
+    """What ``web`` answers besides, and before, its own; modules say it anew."""
+    return ()
+
+
+@pytest.fixture
+def web(responses: tuple[MockResponse, ...]) -> Iterator[MockServer]:
+    """``/ok`` is fine at once, ``/soon`` in a moment, and ``/slow`` not while a test runs."""
+    always = (
+        MockResponse("GET", "/ok", response_body="fine"),
+        MockResponse("GET", "/soon", response_body="fine", delay_secs=0.15),
+        MockResponse("GET", "/slow", delay_secs=60),
+    )
+    with MockServer((*responses, *always)) as server:
+        yield server
 
 
 @pytest_asyncio.fixture

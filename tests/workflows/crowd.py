@@ -17,23 +17,26 @@ from tests.workflows.drawing import chain, end, http, start
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.context import WorkflowContext
-from xworkflow.domain.governing import UsageQuota
 from xworkflow.embedded.worker_process import READY_LINE
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 4
+_FULL_SECS = 60.0
 
 
 class Crowd(MockServer):
     """Notes which runs are between their first request and their last one.
 
-    A killed worker's request is repeated, under the same key: a run is there once.
+    A killed worker's request is repeated, under the same key: a run is there once. The first ones
+    are answered when as many have come as ``places`` admit, so that the crowd was full once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
         super().__init__()
+        self._places = places
+        self._was_full = threading.Event()
         self.inside: set[str] = set()
         self.most = 0
         self._door = threading.Lock()
@@ -46,17 +49,22 @@ class Crowd(MockServer):
                 self.most = max(self.most, len(self.inside))
             else:
                 self.inside.discard(run)
+            if self.most >= self._places:
+                self._was_full.set()
+        self._was_full.wait(_FULL_SECS)
         return MockResponse(request.method, request.path, response_body="fine", delay_secs=0.05)
 
 
 class Processes:
-    """Worker processes of one group; one that is killed is replaced at once."""
+    """Worker processes of one group; one that is killed is replaced at once, and in doubt sooner by
+    ``haste``."""
 
-    def __init__(
-        self, address: str, group_id: str, quota: UsageQuota, redis_url: str | None = None
-    ) -> None:
+    def __init__(self, address: str, group: RuntimeGroup, *, haste: float = 1) -> None:
+        assert group.usage_quota is not None
         module = "tests.workflows.governed_worker"
-        given = [address, group_id, quota.model_dump_json(), *([redis_url] if redis_url else [])]
+        given = [address, group.group_id or "", group.usage_quota.model_dump_json(), str(haste)]
+        if group.governor_url is not None:
+            given.append(group.governor_url)
         self._command = [sys.executable, "-m", module, *given]
         self.alive: list[subprocess.Popen[bytes]] = []
 
