@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from temporalio.client import Client
@@ -54,10 +54,11 @@ async def governed(
     group_id = f"group-{bench.queue}"
     parts = {"usage_quota": quota, "governor_url": governor_url, **parts}
     groups = [RuntimeGroup(group_id=group_id, **parts) for _ in range(workers)]
-    async with _all_workers(bench, groups, sandboxed=sandboxed):
+    async with AsyncExitStack() as stack:
+        for group in groups:
+            stack.push_async_callback(group.aclose)
+        await stack.enter_async_context(_all_workers(bench, groups, sandboxed=sandboxed))
         yield Bench(bench.client, bench.queue, groups[0])
-    for group in groups:
-        await group.aclose()
 
 
 @asynccontextmanager

@@ -21,6 +21,14 @@ from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.worker import build_worker
 
 
+def command(address: str, group: RuntimeGroup, *, haste: float = 1) -> list[str]:
+    """How to start a worker of a group that has a quota."""
+    assert group.usage_quota is not None
+    given = [address, group.group_id or "", group.usage_quota.model_dump_json(), str(haste)]
+    url = () if group.governor_url is None else (group.governor_url,)
+    return [sys.executable, "-m", "tests.workflows.governed_worker", *given, *url]
+
+
 def hasten(times: float) -> None:
     """All intervals that a ledger and a process with places of its lease have agreed on."""
     ledger.PLACES_SILENCE_MS = int(ledger.PLACES_SILENCE_MS / times)
