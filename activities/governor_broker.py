@@ -276,7 +276,7 @@ class GovernorBroker(CountedCalls):
     def _start(self) -> WithStartWorkflowOperation[Any, Any]:
         return WithStartWorkflowOperation(
             GOVERNOR_WORKFLOW,
-            Ledger(quota=self._quota),
+            Ledger.new(self._quota),
             id=governor_id(self.group_id),
             task_queue=GOVERNOR_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -150,8 +150,8 @@ class RedisGovernor(CountedCalls):
 
     async def aclose(self) -> None:
         """Say what is left to say, as far as Redis answers at once."""
+        await self._budgets.aclose()
         await self._outbox.aclose()
-        self._budgets.aclose()
         tasks = {*self._tasks, *(() if self._minding is None else (self._minding,))}
         for task in tasks:
             task.cancel()

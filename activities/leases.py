@@ -77,6 +77,7 @@ class Leases:
         self._usual = 1
         self._last_block = 0
         self._ahead = False
+        self._is_closed = False
 
     async def reserve(self, amount: int, until: float) -> Reservation:
         """Set a part aside; in order, and at once where the lease has enough of it."""
@@ -145,6 +146,8 @@ class Leases:
         self._left -= returned
         spent = Spent(window=self._window, used=self._used, returned=returned - self._debt)
         self._used = self._debt = 0
+        if not self._is_closed:
+            self._tell_later()
         return (spent,) if due or spent.used or spent.returned else ()
 
     def want(self) -> Want | None:
@@ -182,8 +185,10 @@ class Leases:
     def close(self) -> None:
         """Give back what is left, with the next exchange."""
         self._rest(None)
+        self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._active = self._ahead = False
         self._due = self._is_valid() and bool(self._left or self._used)
 
@@ -272,7 +277,7 @@ class Leases:
     def _tell_later(self) -> None:
         """Tell the ledger what was used, and give back what lies idle: soon where it is short. As
         long as something is set aside, it hears at times that this process lives."""
-        if self._timer is not None or self._window < 0:
+        if self._window < 0:
             return
         if self._used or self._left or self._debt:
             secs = _SETTLE_TIGHT_SECS if self._tight or self._waiting else _SETTLE_SECS
@@ -280,7 +285,12 @@ class Leases:
             secs = _ALIVE_SECS
         else:
             return
-        self._timer = asyncio.get_running_loop().call_later(secs, self._tell)
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + secs:
+                return
+            self._timer.cancel()  # it was to say only that this process lives
+        self._timer = loop.call_later(secs, self._tell)
 
     def _tell(self) -> None:
         self._timer = None

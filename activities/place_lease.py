@@ -22,7 +22,7 @@ from xworkflow.domain.governing import RunAsks, Verdict
 VALID_SECS: Final = 8.0
 _TELL_SECS: Final = 0.5
 _IDLE_SECS: Final = 1.0
-_ALIVE_SECS: Final = 4.0
+ALIVE_SECS: Final = 4.0
 
 
 class PlaceLease:
@@ -102,7 +102,7 @@ class PlaceLease:
         now = time.monotonic()
         idle = self.idle and now > self._used_at + _IDLE_SECS
         oldest = min((since for _, since in self._untold.values()), default=now)
-        if now > oldest + _TELL_SECS or idle or now > self._answered + _ALIVE_SECS:
+        if now > oldest + _TELL_SECS or idle or now > self._answered + ALIVE_SECS:
             self.is_due = True
             self._speak()
         self._mind_later()

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from xworkflow.activities.redis_ledger import RedisLedger
 from xworkflow.activities.redis_outbox import RedisOutbox
@@ -25,6 +25,7 @@ from xworkflow.ports import Reservation
 
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 ALIVE_SECS: Final = 8.0
+_CLOSING_SECS: Final = 1.0
 
 _log = logging.getLogger("xworkflow.governor")
 _Charges = tuple[tuple[Kind, int], ...]
@@ -84,11 +85,18 @@ class RedisBudgets:
         for line in self._lines.values():
             line.settled.set()
 
-    def aclose(self) -> None:
+    async def aclose(self) -> None:
+        """Wait for questions that are on their way, as far as Redis answers at once."""
         if self._timer is not None:
             self._timer.cancel()
+        under_way: set[asyncio.Task[Any]] = {*self._asking}
         if self._living is not None:
-            self._living.cancel()
+            under_way.add(self._living)
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=_CLOSING_SECS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     # ----
 

@@ -4,19 +4,20 @@
 --
 -- KEYS all have the group's hash tag, so a cluster keeps them on one node. Time is Redis' own.
 -- ARGV: operation, quota as JSON, the process that asks, seconds that keys live, ms after which a
--- process that has set something aside and says nothing is silent; then what the operation takes.
+-- process that has set something aside and says nothing is silent, after which old holders are
+-- looked after, and after which a run is told again; then what the operation takes.
 -- Returns {answer, told, old}: told are runs that were given a place, each with its turn.
 
 local meta, holders, since, held, queue, back = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local asks, waiting_of, untold = KEYS[7], KEYS[8], KEYS[9]
 local budgets, parts, alive = KEYS[10], KEYS[11], KEYS[12]
 local operation, quota, process = ARGV[1], cjson.decode(ARGV[2]), ARGV[3]
-local silence_ms = tonumber(ARGV[5])
+local silence_ms, sweep_ms, tell_again_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local LEAD_MS, SWEEP_MS, TELL_AGAIN_MS, RECOVER_MS = 10000, 8000, 3000, 30000
+local LEAD_MS, RECOVER_MS = 10000, 30000
 
 local function whole(number) -- tostring() gives up after 14 digits
   return string.format('%.0f', number)
@@ -248,14 +249,14 @@ local of = {}
 
 function of.admit(told) -- run, turn, fair key
   if not is_known() then return {'unknown'} end
-  local answer = admit(ARGV[6], tonumber(ARGV[7]), ARGV[8])
+  local answer = admit(ARGV[8], tonumber(ARGV[9]), ARGV[10])
   give_out(told)
   return answer
 end
 
 -- What may come late and come twice: {settles = {{part, kind, used, ms}}, ends = {{run, turn?}}}.
 function of.tell(told)
-  local given = cjson.decode(ARGV[6])
+  local given = cjson.decode(ARGV[8])
   for _, one in ipairs(given.settles) do settle(one[1], one[2], one[3], one[4]) end
   if #given.ends == 0 then return {'taken'} end
   if not is_known() then return {'unknown'} end
@@ -265,7 +266,7 @@ function of.tell(told)
 end
 
 function of.reserve() -- part, charges as JSON
-  return reserve(ARGV[6], cjson.decode(ARGV[7]))
+  return reserve(ARGV[8], cjson.decode(ARGV[9]))
 end
 
 function of.live()
@@ -274,8 +275,8 @@ function of.live()
 end
 
 function of.heard() -- run, turn: it was told of its place
-  local value = redis.call('HGET', untold, ARGV[6])
-  if value and string.match(value, '^%d+') == ARGV[7] then redis.call('HDEL', untold, ARGV[6]) end
+  local value = redis.call('HGET', untold, ARGV[8])
+  if value and string.match(value, '^%d+') == ARGV[9] then redis.call('HDEL', untold, ARGV[8]) end
   return {'taken'}
 end
 
@@ -290,16 +291,16 @@ function of.sweep(told, old)
   local again = redis.call('HGETALL', untold)
   for i = 1, #again, 2 do
     local turn, at = string.match(again[i + 1], '^(%d+):(%d+)$')
-    if now - tonumber(at) >= TELL_AGAIN_MS then
+    if now - tonumber(at) >= tell_again_ms then
       redis.call('HSET', untold, again[i], turn .. ':' .. whole(now))
       table.insert(told, again[i])
       table.insert(told, turn)
     end
   end
   give_out(told)
-  if now - number_of(meta, 'swept') >= SWEEP_MS then
+  if now - number_of(meta, 'swept') >= sweep_ms then
     redis.call('HSET', meta, 'swept', whole(now))
-    for _, run in ipairs(redis.call('ZRANGEBYSCORE', since, '-inf', whole(now - SWEEP_MS))) do
+    for _, run in ipairs(redis.call('ZRANGEBYSCORE', since, '-inf', whole(now - sweep_ms))) do
       table.insert(old, run)
     end
   end
@@ -328,7 +329,7 @@ end
 
 function of.restore(told) -- {holders = {{run, turn, key}}, waiting = the same, in order}
   if is_known() then return {'known'} end
-  local found = cjson.decode(ARGV[6])
+  local found = cjson.decode(ARGV[8])
   for _, one in ipairs(found.holders) do place(one[1], one[2], one[3], false) end
   for _, one in ipairs(found.waiting) do queue_up(one[1], one[2], one[3]) end
   redis.call('HSET', meta, 'known', 1)

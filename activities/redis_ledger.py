@@ -26,6 +26,9 @@ _TRIES: Final = 2
 _DAY_SECS: Final = 86_400
 SILENCE_MS: Final = 30_000
 """A process that has set something aside speaks every 8 s. After this, it counts as used."""
+SWEEP_MS: Final = 8_000
+"""A place whose run was terminated comes back after at most twice this, and a beat."""
+TELL_AGAIN_MS: Final = 3_000
 _SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _KEYS: Final = (
     *("meta", "holders", "since", "held", "queue", "back", "asks", "waiting_of", "untold"),
@@ -55,7 +58,7 @@ class Answer:
 
 
 class RedisLedger:
-    """Belongs to one event loop. Connects with the first call; close it."""
+    """Belongs to one event loop. Connects with the first call, and no more once it was closed."""
 
     def __init__(self, url: str, group_id: str, quota: UsageQuota) -> None:
         """Raises MisuseError for a URL that is none, and where redis-py is not installed."""
@@ -64,6 +67,7 @@ class RedisLedger:
         self._group_id = group_id
         self._url = url
         self._client: _Client | None = None
+        self._is_closed = False
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._keys = tuple(f"{{xworkflow:{group_id}}}:{name}" for name in _KEYS)
         self._quota = _as_json(quota)
@@ -76,7 +80,7 @@ class RedisLedger:
         return f"the Redis of the governor of group {self._group_id} at {self._address}"
 
     async def call(self, operation: str, *given: str) -> Answer:
-        """Raises GovernorAwayError when Redis does not answer, or refuses."""
+        """Raises GovernorAwayError when Redis does not answer, or refuses, or this was closed."""
         from redis.exceptions import ConnectionError as LostConnection
         from redis.exceptions import RedisClusterException, RedisError
 
@@ -95,6 +99,7 @@ class RedisLedger:
         raise AssertionError
 
     async def aclose(self) -> None:
+        self._is_closed = True
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -102,10 +107,13 @@ class RedisLedger:
     async def _run(self, operation: str, given: tuple[str, ...]) -> object:
         from redis.exceptions import NoScriptError
 
+        if self._is_closed:
+            raise GovernorAwayError(f"{self.where} is asked no more: this governor was closed")
         if self._client is None:
             self._client = _open(self._url)
-        head = (operation, self._quota, self.process, str(self._keep_secs), str(SILENCE_MS))
-        everything = (*self._keys, *head, *given)
+        head = (operation, self._quota, self.process, str(self._keep_secs))
+        times = (str(SILENCE_MS), str(SWEEP_MS), str(TELL_AGAIN_MS))
+        everything = (*self._keys, *head, *times, *given)
         try:
             return await self._client.evalsha(_SHA, len(self._keys), *everything)
         except NoScriptError:

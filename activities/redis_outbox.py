@@ -37,8 +37,11 @@ class RedisOutbox:
         self._ends: deque[RunEnds] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._gathering: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def settle(self, part: str, kind: str, used: int, window_ms: int, *, soon: bool) -> None:
+        if self._is_closed:
+            return
         self._settles.append((part, kind, used, window_ms))
         if soon:
             self._speak()
@@ -47,11 +50,15 @@ class RedisOutbox:
             self._gathering = loop.call_later(_GATHERING_SECS, self._speak)
 
     def end(self, end: RunEnds) -> None:
+        if self._is_closed:
+            return
         self._ends.append(end)
         self._speak()
 
     async def aclose(self) -> None:
-        """Say what is left, as far as Redis answers at once."""
+        """Say what is left, as far as Redis answers at once. What comes later is not said, as a
+        sweep finds the runs that are over."""
+        self._is_closed = True
         if self._settles:
             self._speak()
         if self._sending is not None and not self._sending.done():

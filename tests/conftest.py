@@ -110,6 +110,13 @@ def redis_url(redis_program: Path) -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(params=["ledger", "redis"])
+def governor_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the governor of a group counts, as ``RuntimeGroup.governor_url`` has it: None for the
+    ledger that is a workflow. What is tested with it is a law of both."""
+    return request.getfixturevalue("redis_url") if request.param == "redis" else None
+
+
 @pytest_asyncio.fixture
 async def temporal_client(temporal_server: str) -> Client:
     """A client of the session's server."""

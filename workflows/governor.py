@@ -69,7 +69,7 @@ class GovernorWorkflow:
         await workflow.wait_condition(
             lambda: workflow.all_handlers_finished() and not self._telling
         )
-        workflow.continue_as_new(self._ledger)
+        workflow.continue_as_new(self._ledger.renewed())
 
     @workflow.update(name=EXCHANGE_UPDATE)
     def exchange(self, given: Exchange) -> Reply:

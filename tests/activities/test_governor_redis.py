@@ -1,4 +1,7 @@
-"""Governors of several processes over one Redis; only Temporal is a fake."""
+"""What governors promise because they count in Redis: also when it is away, lost or a cluster, and
+by the rules of the ledger that is a workflow.
+
+The laws of all governors are in test_governor_laws.py; only Temporal is a fake here."""
 
 from __future__ import annotations
 
@@ -8,269 +11,22 @@ import json
 import socket
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from temporalio.service import RPCError, RPCStatusCode
 
+from tests.activities.governors import AGES, CALLS, TOKENS, answers, over_redis, spend
 from tests.redis_server import RedisServer, redis_server
-from xworkflow.activities import redis_budgets, redis_ledger
-from xworkflow.activities.governor_redis import RedisGovernor
+from xworkflow.activities import governor_redis, redis_ledger
 from xworkflow.activities.redis_ledger import RedisLedger
-from xworkflow.domain.governing import Budget, BudgetUsage, Exchange, Kind, RunAsks, RunEnds
+from xworkflow.domain.governing import Budget, Exchange, RunAsks, RunEnds
 from xworkflow.domain.governing import UsageQuota as Quota
 from xworkflow.domain.ledger import Ledger
-from xworkflow.domain.wire import SLOT_SIGNAL, SlotGranted
-from xworkflow.errors import BudgetBusyError, GovernorAwayError, MisuseError, NodeError
-
-TOKENS, CALLS, REQUESTS = Kind.LLM_TOKENS, Kind.HTTP_CALLS, Kind.LLM_REQUESTS
-AGES = 10**9
-"""A window that does not end while a test runs."""
-
-
-class Temporal:
-    """A server that has no open runs, and notes who was told of a place."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-        self.over: set[str] = set()
-        self.deaf: set[str] = set()
-
-    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
-        del query
-        for run in ():
-            yield run
-
-    def get_workflow_handle(self, run: str) -> Any:
-        async def signal(name: str, told: SlotGranted) -> None:
-            assert name == SLOT_SIGNAL
-            if run in self.over:
-                raise RPCError("over", RPCStatusCode.NOT_FOUND, b"")
-            if run in self.deaf:
-                raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
-            self.told.append((run, told.turn))
-
-        return SimpleNamespace(signal=signal)
-
-
-@asynccontextmanager
-async def governed(
-    url: str, quota: Quota, processes: int = 1, temporal: Temporal | None = None
-) -> AsyncGenerator[list[RedisGovernor]]:
-    """Governors of a group of its own."""
-    client = cast("Any", temporal or Temporal())
-    group = uuid.uuid4().hex
-    governors = [RedisGovernor(url, client, group, quota) for _ in range(processes)]
-    async with AsyncExitStack() as stack:
-        for governor in governors:
-            stack.push_async_callback(governor.aclose)
-        yield governors
-
-
-async def spend(
-    governor: RedisGovernor, kind: Kind, estimate: int, used: int, patience: float = 5
-) -> bool:
-    """One call: whether it was let through."""
-    try:
-        part = await governor.reserve({kind: estimate}, patience_secs=patience)
-    except NodeError:
-        return False
-    await asyncio.sleep(0)
-    part.settle({kind: used})
-    return True
-
-
-async def settled(governor: RedisGovernor, kind: Kind) -> BudgetUsage:
-    """What is used once all has been told."""
-    while (found := (await governor.usage()).budgets[kind]).leased:
-        await asyncio.sleep(0.01)
-    return found
-
-
-async def answers(governor: RedisGovernor, *runs: str, turn: int = 0) -> list[str]:
-    asks = (RunAsks(run=run, turn=turn) for run in runs)
-    return [(await governor.admit("group", ask)).answer for ask in asks]
-
-
-async def until_told(temporal: Temporal, count: int) -> list[str]:
-    async with asyncio.timeout(20):
-        while len(temporal.told) < count:
-            await asyncio.sleep(0.01)
-    return [run for run, _ in temporal.told]
-
-
-async def ended(governor: RedisGovernor, *runs: str) -> None:
-    for run in runs:
-        await governor.record_workflow_end("group", run)
-    while set((await governor.usage()).running) & set(runs):
-        await asyncio.sleep(0.01)
-
-
-# ---- budgets
-
-
-@pytest.mark.parametrize("processes", [1, 4])
-async def test_a_thousand_calls_at_once_overshoot_a_budget_by_at_most_one(
-    redis_url: str, processes: int
-) -> None:
-    quota = Quota(llm_tokens=Budget(limit=10_000, window_secs=AGES))
-    async with governed(redis_url, quota, processes) as governors:
-        calls = (spend(governors[i % processes], TOKENS, 400, 130, 30) for i in range(1000))
-        through = sum(await asyncio.gather(*calls))
-        usage = await settled(governors[0], TOKENS)
-    assert (usage.used, usage.leased) == (through * 130, 0)
-    assert 10_000 <= usage.used < 10_000 + 130
-
-
-async def test_counted_calls_are_let_through_exactly_as_often_as_there_is_budget(
-    redis_url: str,
-) -> None:
-    async with governed(
-        redis_url, Quota(http_calls=Budget(limit=300, window_secs=AGES)), 4
-    ) as all_:
-        calls = (spend(all_[i % 4], CALLS, 1, 1) for i in range(1000))
-        assert sum(await asyncio.gather(*calls)) == 300
-        assert (await settled(all_[0], CALLS)).used == 300
-
-
-async def test_calls_that_use_more_than_they_said_hold_others_back(redis_url: str) -> None:
-    quota = Quota(llm_tokens=Budget(limit=1_000, window_secs=AGES))
-    async with governed(redis_url, quota, 2) as (one, other):
-        parts = [await governor.reserve({TOKENS: 400}) for governor in (one, other)]
-        parts[0].settle({TOKENS: 600})
-        assert not await spend(other, TOKENS, 100, 100, patience=0.2)
-        parts[1].settle({TOKENS: 400})
-        assert (await settled(one, TOKENS)).used == 1_000
-
-
-async def test_money_is_counted_to_the_last_millionth(redis_url: str) -> None:
-    """Lua prints numbers of more than 14 digits as it likes."""
-    quota = Quota(llm_money=Budget(limit=9 * 10**15, window_secs=AGES))
-    async with governed(redis_url, quota) as (governor,):
-        for amount in (1_234_567_890_123_457, 3):
-            part = await governor.reserve({Kind.LLM_MONEY: amount})
-            part.settle({Kind.LLM_MONEY: amount})
-        assert (await settled(governor, Kind.LLM_MONEY)).used == 1_234_567_890_123_460
-
-
-async def test_one_that_has_no_patience_hears_that_others_hold_the_rest(redis_url: str) -> None:
-    quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES))
-    async with governed(redis_url, quota, 2) as (one, other):
-        await one.reserve({TOKENS: 100})
-        for patience in (0, 0.1):
-            with pytest.raises(BudgetBusyError, match="set aside for calls that have not ended"):
-                await other.reserve({TOKENS: 100}, patience_secs=patience)
-
-
-async def test_calls_that_wait_come_in_their_order(redis_url: str) -> None:
-    quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES))
-    async with governed(redis_url, quota) as (governor,):
-        part = await governor.reserve({TOKENS: 100})
-        order: list[int] = []
-
-        async def wait(number: int) -> None:
-            found = await governor.reserve({TOKENS: 90}, patience_secs=10)
-            order.append(number)
-            found.settle({})
-
-        waiting: list[asyncio.Task[None]] = []
-        for number in range(3):
-            waiting.append(asyncio.create_task(wait(number)))
-            await asyncio.sleep(0.02)
-        part.settle({})
-        await asyncio.gather(*waiting)
-    assert order == [0, 1, 2]
-
-
-async def test_a_call_that_was_cancelled_leaves_nothing_behind(redis_url: str) -> None:
-    quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES))
-    async with governed(redis_url, quota) as (governor,):
-        for turns in range(12):  # at whatever step it is
-            asking = asyncio.create_task(governor.reserve({TOKENS: 100}, patience_secs=10))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            if asking.cancel():
-                with pytest.raises(asyncio.CancelledError):
-                    await asking
-            else:
-                asking.result().settle({})
-        assert await spend(governor, TOKENS, 100, 60)
-        assert (await settled(governor, TOKENS)).used == 60
-
-
-async def test_a_refusal_names_the_budget_and_when_it_is_new(redis_url: str) -> None:
-    async with governed(redis_url, Quota(http_calls=Budget(limit=0, window_secs=60))) as (one,):
-        with pytest.raises(NodeError, match=r"HTTP rate limit exceeded: 0/0 in 60 s") as caught:
-            await one.reserve({CALLS: 1})
-    failure = caught.value.failure
-    assert failure.retryable
-    assert failure.retry_after_secs is not None
-    assert 0 < failure.retry_after_secs <= 60
-    assert failure.metadata["quota_type"] == "http_calls"
-
-
-async def test_a_call_gets_all_of_its_budgets_or_none(redis_url: str) -> None:
-    quota = Quota(
-        llm_requests=Budget(limit=5, window_secs=AGES), llm_tokens=Budget(limit=0, window_secs=AGES)
-    )
-    async with governed(redis_url, quota) as (governor,):
-        with pytest.raises(NodeError):
-            await governor.reserve({REQUESTS: 1, TOKENS: 10})
-        usage = (await governor.usage()).budgets[REQUESTS]
-    assert (usage.used, usage.leased) == (0, 0)
-
-
-async def test_a_budget_is_new_in_the_next_window_and_what_was_set_aside_is_of_the_old_one(
-    redis_url: str,
-) -> None:
-    quota = Quota(http_calls=Budget(limit=1, window_secs=1))
-    async with governed(redis_url, quota) as (governor,):
-        while time.time() % 1 > 0.5:
-            await asyncio.sleep(0.02)
-        part = await governor.reserve({CALLS: 1})
-        assert not await spend(governor, CALLS, 1, 1, patience=0)
-        window = int(time.time())
-        while int(time.time()) == window:
-            await asyncio.sleep(0.02)
-        part.settle({CALLS: 1})
-        assert await spend(governor, CALLS, 1, 1, patience=0.2)
-
-
-async def test_what_a_silent_process_has_set_aside_counts_as_used(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And what it says after all puts that right."""
-    quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES))
-    async with governed(redis_url, quota, 2) as (silent, other):
-        part = await silent.reserve({TOKENS: 60})
-        monkeypatch.setattr(redis_ledger, "SILENCE_MS", 0)
-        (await other.reserve({TOKENS: 40})).settle({TOKENS: 10})
-        usage = await settled(other, TOKENS)
-        assert (usage.used, usage.leased) == (70, 0)
-        part.settle({TOKENS: 25})
-        while (await other.usage()).budgets[TOKENS].used != 35:
-            await asyncio.sleep(0.01)
-
-
-async def test_a_process_that_lives_keeps_what_it_has_set_aside(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_ledger, "SILENCE_MS", 400)
-    monkeypatch.setattr(redis_budgets, "ALIVE_SECS", 0.05)
-    quota = Quota(llm_tokens=Budget(limit=100, window_secs=AGES))
-    async with governed(redis_url, quota, 2) as (slow, other):
-        await slow.reserve({TOKENS: 60})
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            await spend(other, TOKENS, 1, 0)
-        assert (await other.usage()).budgets[TOKENS].used == 0
+from xworkflow.errors import GovernorAwayError, MisuseError
 
 
 async def test_whatever_is_said_twice_is_taken_once(redis_url: str) -> None:
@@ -298,111 +54,61 @@ async def restored(ledger: RedisLedger) -> None:
     await ledger.call("restore", json.dumps({"holders": [], "waiting": []}))
 
 
-# ---- runs
+# ---- whom the governor tells of places, as there is no workflow to do so
 
 
-async def test_a_place_is_given_once_over_all_processes(redis_url: str) -> None:
-    async with governed(redis_url, Quota(concurrent_runs=10), 4) as all_:
-        asked = (all_[i % 4].admit("group", RunAsks(run=f"run-{i // 2}")) for i in range(100))
+async def test_a_run_that_asks_in_two_processes_has_one_place(redis_url: str) -> None:
+    async with over_redis(redis_url, Quota(concurrent_runs=10), 4) as group:
+        asked = (group.all[i % 4].admit("group", RunAsks(run=f"run-{i // 2}")) for i in range(100))
         verdicts = await asyncio.gather(*asked)
-        usage = await all_[0].usage()
-    assert len(usage.running) == usage.most_running == 10
-    refused = {v.reason for v in verdicts if v.answer == "refused"}
-    assert refused == {"Concurrent workflow limit exceeded: 10/10"}
-    assert sum(v.answer == "granted" for v in verdicts) == 20
-
-
-async def test_starts_are_counted_in_windows(redis_url: str) -> None:
-    quota = Quota(runs=Budget(limit=2, window_secs=86_400))
-    async with governed(redis_url, quota) as (governor,):
-        assert await answers(governor, "a", "a", "b") == ["granted"] * 3
-        await ended(governor, "a", "b")
-        refused = await governor.admit("group", RunAsks(run="c"))
-        assert refused.reason == "Workflow rate limit exceeded: 2/2 in a day"
-        assert await answers(governor, "a", turn=1) == ["granted"]  # it goes on after a wait
-
-
-async def test_waiting_runs_start_when_a_window_of_starts_has_ended(redis_url: str) -> None:
-    temporal = Temporal()
-    quota = Quota(runs=Budget(limit=1, window_secs=1), when_full="wait")
-    async with governed(redis_url, quota, temporal=temporal) as (governor,):
-        governor.start()
-        await answers(governor, "a", "b", "c")
-        assert await until_told(temporal, 2) == ["b", "c"]
-
-
-async def test_queued_runs_are_told_of_their_places_in_order(redis_url: str) -> None:
-    temporal = Temporal()
-    quota = Quota(concurrent_runs=1, when_full="wait", max_waiting=3)
-    async with governed(redis_url, quota, 2, temporal) as (one, other):
-        assert await answers(one, *"abcd") == ["granted", "queued", "queued", "queued"]
-        crowded = await other.admit("group", RunAsks(run="e"))
-        assert crowded.reason == "Too many waiting workflows: 3/3"
-        await ended(other, "c", "a")  # c was stopped while it waited
-        assert await until_told(temporal, 1) == ["b"]
-        await ended(one, "b")
-        assert await until_told(temporal, 2) == ["b", "d"]
-
-
-async def test_places_are_shared_between_fair_keys(redis_url: str) -> None:
-    temporal = Temporal()
-    quota = Quota(concurrent_runs=2, when_full="wait", fair_by="user")
-    async with governed(redis_url, quota, temporal=temporal) as (governor,):
-        for number in range(250):
-            await governor.admit("group", RunAsks(run=f"noisy-{number}", fair_key="no:is|y"))
-        await governor.admit("group", RunAsks(run="quiet", fair_key="quiet"))
-        await ended(governor, "noisy-0")
-        assert await until_told(temporal, 1) == ["quiet"]
-
-
-async def test_a_run_that_waits_for_people_is_never_refused_when_it_goes_on(
-    redis_url: str,
-) -> None:
-    temporal = Temporal()
-    quota = Quota(concurrent_runs=1, runs=Budget(limit=2, window_secs=AGES), count_waiting=False)
-    async with governed(redis_url, quota, temporal=temporal) as (governor,):
-        assert await answers(governor, "a") == ["granted"]
-        await governor.release([RunEnds(run="a", turn=0)])
-        assert await answers(governor, "b") == ["granted"]
-        assert await answers(governor, "a", turn=1) == ["queued"]
-        await governor.release([RunEnds(run="a", turn=0)])  # too late
-        await ended(governor, "b")
-        await until_told(temporal, 1)
-        assert temporal.told == [("a", 1)]
+        assert sum(v.answer == "granted" for v in verdicts) == 20
+        assert len((await group.usage()).running) == 10
 
 
 async def test_the_place_of_a_run_that_is_over_when_it_is_told_goes_to_the_next(
     redis_url: str,
 ) -> None:
-    temporal = Temporal()
-    temporal.over = {"b", "c"}
-    quota = Quota(concurrent_runs=1, when_full="wait")
-    async with governed(redis_url, quota, temporal=temporal) as (governor,):
-        await answers(governor, *"abcd")
-        await ended(governor, "a")
-        assert await until_told(temporal, 1) == ["d"]
-        assert (await governor.usage()).running == ("d",)
+    async with over_redis(redis_url, Quota(concurrent_runs=1, when_full="wait")) as group:
+        group.temporal.over = {"b", "c"}
+        await answers(group.all[0], *"abcd")
+        await group.ended("a")
+        assert await group.temporal.until_told(1) == ["d"]
+        assert (await group.usage()).running == ("d",)
 
 
-async def test_a_run_that_could_not_be_told_is_told_by_another_process(redis_url: str) -> None:
-    temporal = Temporal()
-    temporal.deaf = {"b"}
-    quota = Quota(concurrent_runs=1, when_full="wait")
-    async with governed(redis_url, quota, 2, temporal) as (one, other):
+async def test_a_run_that_could_not_be_told_is_told_by_another_process(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_ledger, "TELL_AGAIN_MS", 300)
+    monkeypatch.setattr(governor_redis, "BEAT_SECS", 0.2)
+    async with over_redis(redis_url, Quota(concurrent_runs=1, when_full="wait"), 2) as group:
+        one, other = group.all
+        group.temporal.deaf = {"b"}
         await answers(one, *"ab")
-        await ended(one, "a")
-        assert temporal.told == []
-        temporal.deaf.clear()
+        await group.ended("a")
+        assert group.temporal.told == []
+        group.temporal.deaf.clear()
         other.start()
-        await until_told(temporal, 1)
-        assert temporal.told == [("b", 0)]
+        await group.temporal.until_told(1)
+        assert group.temporal.told == [("b", 0)]
 
 
-async def test_a_quota_without_limits_never_connects() -> None:
-    async with governed("redis://127.0.0.1:1", Quota()) as (governor,):
-        assert await answers(governor, "a") == ["granted"]
-        await governor.record_workflow_end("group", "a")
-        assert await spend(governor, CALLS, 1, 1)
+async def test_a_governor_that_was_closed_connects_no_more(redis_url: str) -> None:
+    """Also when it hears of a run's end only then, or was in the middle of a question."""
+    quota = Quota(concurrent_runs=2, http_calls=Budget(limit=9))
+    for turns in range(12):
+        async with over_redis(redis_url, quota) as group:
+            (governor,) = group.all
+            asking = asyncio.create_task(governor.reserve({CALLS: 1}))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await governor.aclose()
+            await asyncio.wait({asking})
+            await governor.record_workflow_end("group", "late")
+            with pytest.raises(GovernorAwayError, match="was closed"):
+                await answers(governor, "later")
+            assert group.asked_nobody
 
 
 # ---- the script against the ledger that is a workflow, and against a sum
@@ -440,7 +146,7 @@ def test_runs_get_what_the_ledger_that_is_a_workflow_gives_them(
             "runs": None if starts is None else {"limit": starts, "window_secs": AGES},
         }
     )
-    model, now = Ledger(quota=quota), int(time.time() * 1000)
+    model, now = Ledger.new(quota), int(time.time() * 1000)
     numbers = itertools.count(1)
 
     def exchange(**parts: Any) -> list[Any]:
@@ -546,7 +252,8 @@ def test_budgets_are_what_a_sum_over_all_calls_says(
 
 async def test_keys_of_a_group_share_one_hash_tag_and_expire(redis_url: str) -> None:
     quota = Quota(concurrent_runs=1, when_full="wait", http_calls=Budget(limit=9))
-    async with governed(redis_url, quota) as (governor,):
+    async with over_redis(redis_url, quota) as group:
+        (governor,) = group.all
         await answers(governor, "a", "b")
         await governor.reserve({CALLS: 1})
         connection: Any = Redis.from_url(redis_url, decode_responses=True)  # pyright: ignore[reportUnknownMemberType]
@@ -562,7 +269,8 @@ async def test_keys_of_a_group_share_one_hash_tag_and_expire(redis_url: str) -> 
 async def test_a_cluster_serves_the_same(redis_program: Path) -> None:
     quota = Quota(concurrent_runs=10, llm_tokens=Budget(limit=1_000, window_secs=AGES))
     with redis_server(redis_program, cluster=True) as server:
-        async with governed(server.url, quota, 2) as all_:
+        async with over_redis(server.url, quota, 2) as group:
+            all_ = group.all
             asked = (all_[i % 2].admit("group", RunAsks(run=f"run-{i}")) for i in range(100))
             verdicts = await asyncio.gather(*asked)
             assert sum(v.answer == "granted" for v in verdicts) == 10
@@ -575,7 +283,8 @@ async def test_a_cluster_serves_the_same(redis_program: Path) -> None:
 
 async def test_a_redis_that_is_away_admits_nobody_and_says_where_it_should_be() -> None:
     quota = Quota(concurrent_runs=1, http_calls=Budget(limit=9))
-    async with governed("redis://me:secret@127.0.0.1:1/2", quota) as (governor,):
+    async with over_redis("redis://me:secret@127.0.0.1:1/2", quota) as group:
+        (governor,) = group.all
         for asking in (governor.admit("group", RunAsks(run="a")), governor.reserve({CALLS: 1})):
             with pytest.raises(GovernorAwayError, match=r"at redis://127\.0\.0\.1:1/2 ") as caught:
                 await asking
@@ -587,7 +296,8 @@ async def test_a_redis_that_is_away_admits_nobody_and_says_where_it_should_be() 
 async def test_a_redis_that_never_answers_is_waited_for_a_few_seconds_at_most() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"redis://127.0.0.1:{mute.getsockname()[1]}"
-        async with governed(url, Quota(concurrent_runs=1)) as (governor,):
+        async with over_redis(url, Quota(concurrent_runs=1)) as group:
+            (governor,) = group.all
             began = time.monotonic()
             asked = (governor.admit("group", RunAsks(run=f"run-{i}")) for i in range(100))
             found = await asyncio.gather(*asked, return_exceptions=True)
@@ -605,7 +315,8 @@ async def test_what_calls_used_and_which_runs_ended_is_said_when_redis_is_back(
     server: RedisServer,
 ) -> None:
     quota = Quota(concurrent_runs=2, llm_tokens=Budget(limit=100, window_secs=AGES))
-    async with governed(server.url, quota) as (governor,):
+    async with over_redis(server.url, quota) as group:
+        (governor,) = group.all
         await answers(governor, "a", "b")
         part = await governor.reserve({TOKENS: 60})
         server.pause()
@@ -614,14 +325,15 @@ async def test_what_calls_used_and_which_runs_ended_is_said_when_redis_is_back(
         with pytest.raises(GovernorAwayError):
             await governor.reserve({TOKENS: 10})
         server.resume()
-        usage = await settled(governor, TOKENS)
+        usage = await group.settled(TOKENS)
         assert (usage.used, usage.leased) == (30, 0)
         while (await governor.usage()).running != ("b",):
             await asyncio.sleep(0.05)
 
 
 async def test_a_redis_that_was_restarted_is_asked_again(server: RedisServer) -> None:
-    async with governed(server.url, Quota(concurrent_runs=1)) as (governor,):
+    async with over_redis(server.url, Quota(concurrent_runs=1)) as group:
+        (governor,) = group.all
         assert await answers(governor, "a", "b") == ["granted", "refused"]
         server.stop()
         with pytest.raises(GovernorAwayError):

@@ -11,6 +11,7 @@ import pytest_asyncio
 from temporalio.worker import Replayer
 
 from tests.client.live import Probe, group_with
+from tests.workflows.awaited import node_started
 from tests.workflows.bench import Bench, read
 from tests.workflows.drawing import (
     chain,
@@ -136,9 +137,7 @@ async def test_a_fork_of_a_running_run_starts_what_runs_there_again_and_leaves_i
     bench: Bench, web: MockServer
 ) -> None:
     run = await bench.start(three_calls(web, "/slow"), {"n": 1})
-    async for event in run.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "c":
-            break
+    await node_started(run, "c")
     fork = await run.fork(schema=three_calls(web))
     assert isinstance(await fork.wait(), Completed)
     assert calls(web) == {"/a": 1, "/b": 1, "/slow": 1, "/c": 1}

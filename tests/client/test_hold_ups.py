@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from temporalio.api.enums.v1 import EventType, TaskQueueKind
+from temporalio.api.enums.v1 import TaskQueueKind
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
@@ -15,16 +15,15 @@ from temporalio.api.workflowservice.v1 import (
     RespondActivityTaskFailedRequest,
 )
 
+from tests.workflows.awaited import happened, requested
 from tests.workflows.bench import Bench
 from tests.workflows.drawing import begin, body, chain, end, finish, http, iteration, start
-from tests.workflows.half_workers import happened, workflows_alone
+from tests.workflows.half_workers import workflows_alone
 from xworkflow.client import hold_ups
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
-
-SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ async def begun(bench: Bench, url: str) -> AsyncGenerator[WorkflowHandle]:
     schema = chain("held up", start(), http("h", f"{url}/slow"), end(out="h.body"))
     handle = await bench.start(schema, {})
     async with workflows_alone(bench):
-        await happened(bench, handle, SCHEDULED)
+        await happened(bench.client, handle, "activity_task_scheduled")
         yield handle
         await handle.cancel()
         await handle.wait()
@@ -115,8 +114,7 @@ async def test_nothing_is_said_of_a_long_request_under_way_also_of_a_sub_graph(
     )
     async with idle_bench.worker():
         handle = await idle_bench.start(schema, {"list": [1, 2]})
-        while len(web.requests) < 2:
-            await asyncio.sleep(0.01)
+        await requested(web, 2)
         assert await handle.hold_ups() == ()
         await handle.cancel()
         await handle.wait()

@@ -11,15 +11,15 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.update.v1 import UpdateRef
 from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import WorkflowUpdateHandle, WorkflowUpdateStage
 from temporalio.service import RPCError, RPCStatusCode
 
+from tests.workflows.awaited import happened
 from tests.workflows.bench import Bench, history, kind, read
 from tests.workflows.drawing import chain, code, end, form, http, start, text
-from tests.workflows.half_workers import happened, nodes_alone, workflows_alone
+from tests.workflows.half_workers import nodes_alone, workflows_alone
 from tests.workflows.recording import Recording
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, Paused
@@ -29,10 +29,6 @@ from xworkflow.domain.wire import ANSWER_UPDATE, VARIABLES_UPDATE
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
-
-SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
-RESULT = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
-TIMER, FIRED = EventType.EVENT_TYPE_TIMER_STARTED, EventType.EVENT_TYPE_TIMER_FIRED
 
 
 @pytest.fixture
@@ -68,9 +64,9 @@ async def waits_for_result(bench: Bench, schema: WorkflowSchema) -> WorkflowHand
     """A run whose request was answered, which it has not heard."""
     async with workflows_alone(bench):
         handle = await bench.start(schema, {"n": "before"})
-        await happened(bench, handle, SCHEDULED)
+        await happened(bench.client, handle, "activity_task_scheduled")
     async with nodes_alone(bench):
-        await happened(bench, handle, RESULT)
+        await happened(bench.client, handle, "activity_task_completed")
     return handle
 
 
@@ -140,8 +136,8 @@ async def test_an_answer_counts_although_its_time_ended_with_it(
     schema = chain("in time", start("n"), asking, *after, end(o="ask.name"))
     async with workflows_alone(idle_bench):
         handle = await idle_bench.start(schema, {"n": 1})
-        await happened(idle_bench, handle, TIMER)
-    await happened(idle_bench, handle, FIRED)
+        await happened(idle_bench.client, handle, "timer_started")
+    await happened(idle_bench.client, handle, "timer_fired")
     answer = HumanAnswer(node_id="ask", form_data={"name": "somebody"})
     sending = await sent(idle_bench, handle, ANSWER_UPDATE, answer)
     async with idle_bench.worker():

@@ -27,7 +27,7 @@ class Talk:
 
     def __init__(self, quota: UsageQuota) -> None:
         self.quota = quota
-        self.ledger = Ledger(quota=quota)
+        self.ledger = Ledger.new(quota)
         self.now = 0
         self._seqs: dict[str, int] = {}
 
@@ -36,50 +36,29 @@ class Talk:
         given = {"broker": broker, "seq": self._seqs[broker], "quota": self.quota, **parts}
         return self.ledger.exchange(Exchange.model_validate(given), self.now)
 
-    def ask(self, run: str, turn: int = 0, key: str = "") -> str:
-        asks = (RunAsks(run=run, turn=turn, fair_key=key),)
+    def ask(self, run: str, turn: int = 0) -> str:
+        asks = (RunAsks(run=run, turn=turn),)
         return self.say(asks=asks).verdicts[0].answer
 
-    def end(self, run: str, turn: int | None = None) -> list[str]:
+    def end(self, run: str, turn: int | None = None) -> None:
         self.say(ends=(RunEnds(run=run, turn=turn),))
-        return [ask.run for ask in self.ledger.grants(self.now)]
+        self.ledger.grants(self.now)
 
     def want(self, need: int, more: int = 0, broker: str = "b", **parts: object) -> Lease:
         wants = {Kind.HTTP_CALLS: Want(need=need, more=more)}
         return self.say(broker, wants=wants, **parts).leases[Kind.HTTP_CALLS]
 
-
-def test_a_run_has_one_place_however_often_it_asks() -> None:
-    talk = Talk(UsageQuota(concurrent_runs=2))
-    assert [talk.ask("a"), talk.ask("a"), talk.ask("b"), talk.ask("a")] == ["granted"] * 4
-    assert talk.ask("c") == "refused"
-
-
-def test_a_refusal_names_the_quota() -> None:
-    talk = Talk(UsageQuota(concurrent_runs=1, runs=Budget(limit=2, window_secs=60)))
-    talk.ask("a")
-    (refused,) = talk.say(asks=(RunAsks(run="b"),)).verdicts
-    assert refused.reason == "Concurrent workflow limit exceeded: 1/1"
-    talk.end("a")
-    talk.ask("b")
-    talk.end("b")
-    (refused,) = talk.say(asks=(RunAsks(run="c"),)).verdicts
-    assert refused.reason == "Workflow rate limit exceeded: 2/2 in a minute"
-
-
-def test_waiting_runs_get_places_in_the_order_in_which_they_came() -> None:
-    talk = Talk(UsageQuota(concurrent_runs=1, when_full="wait"))
-    assert [talk.ask(run) for run in "abcd"] == ["granted", "queued", "queued", "queued"]
-    assert talk.end("c") == []  # it was stopped while it waited
-    assert [talk.end("a"), talk.end("b"), talk.end("d")] == [["b"], ["d"], []]
-
-
-def test_places_are_shared_between_fair_keys() -> None:
-    talk = Talk(UsageQuota(concurrent_runs=2, when_full="wait", fair_by="user"))
-    for number in range(6):
-        talk.ask(f"noisy-{number}", key="noisy")
-    talk.ask("quiet", key="quiet")
-    assert talk.end("noisy-0") == ["quiet"]
+    def spoken_late(self) -> tuple[int, int]:
+        """What is used and leased after one that leased 50, was silent, had used 20 and gives 10
+        back."""
+        self.want(50, broker="slow")
+        self.now += BROKER_SILENCE_MS + 1
+        self.say("other")
+        usage = self.ledger.usage(self.now).budgets[Kind.HTTP_CALLS]
+        assert (usage.used, usage.leased) == (50, 0)
+        self.say("slow", spent={Kind.HTTP_CALLS: (Spent(window=0, used=20, returned=10),)})
+        usage = self.ledger.usage(self.now).budgets[Kind.HTTP_CALLS]
+        return usage.used, usage.leased
 
 
 def test_a_repeated_exchange_is_taken_once() -> None:
@@ -90,23 +69,6 @@ def test_a_repeated_exchange_is_taken_once() -> None:
     first = talk.ledger.exchange(given, 0)
     assert talk.ledger.exchange(given, 5) == first
     assert talk.ledger.usage(5).budgets[Kind.HTTP_CALLS].leased == 20
-
-
-def test_a_run_that_has_asked_again_keeps_its_place_when_its_giving_back_comes_late() -> None:
-    talk = Talk(UsageQuota(concurrent_runs=1, count_waiting=False))
-    talk.ask("a")
-    talk.ask("a", turn=1)
-    talk.end("a", turn=0)
-    assert talk.ask("b") == "refused"
-
-
-def test_a_run_that_goes_on_after_a_wait_is_never_refused() -> None:
-    talk = Talk(UsageQuota(concurrent_runs=1, runs=Budget(limit=2), count_waiting=False))
-    talk.ask("a")
-    talk.end("a", turn=0)
-    assert talk.ask("b") == "granted"
-    assert talk.ask("a", turn=1) == "queued"
-    assert talk.end("b") == ["a"]
 
 
 def test_waiting_runs_start_when_a_window_of_starts_has_ended() -> None:
@@ -136,15 +98,6 @@ def test_who_finds_a_budget_in_other_hands_asks_again_and_who_finds_it_used_up_i
     assert talk.want(1, broker="other").answer == "granted"
 
 
-def test_the_last_call_of_a_budget_may_go_over_it_and_goes_alone() -> None:
-    talk = Talk(UsageQuota(http_calls=MINUTE))
-    assert talk.want(70).amount == 70
-    assert talk.want(70, broker="other").answer == "busy"
-    talk.say(spent={Kind.HTTP_CALLS: (Spent(window=0, used=70),)})
-    assert talk.want(70, broker="other").amount == 30
-    assert talk.want(1).answer == "busy"
-
-
 def test_what_a_silent_broker_has_leased_counts_as_used_until_the_window_ends() -> None:
     talk = Talk(UsageQuota(http_calls=Budget(limit=100, window_secs=3600)))
     talk.want(60, broker="dead")
@@ -152,6 +105,20 @@ def test_what_a_silent_broker_has_leased_counts_as_used_until_the_window_ends() 
     assert talk.want(50).amount == 40
     usage = talk.ledger.usage(talk.now).budgets[Kind.HTTP_CALLS]
     assert (usage.used, usage.leased) == (60, 40)
+
+
+def test_a_broker_that_speaks_again_says_itself_what_it_used_and_goes_on_with_its_lease() -> None:
+    talk = Talk(UsageQuota(http_calls=Budget(limit=100, window_secs=3600)))
+    assert talk.spoken_late() == (20, 20)
+
+
+def test_a_history_that_began_without_corrections_has_them_from_the_next_one_on() -> None:
+    talk = Talk(UsageQuota(http_calls=Budget(limit=100, window_secs=3600)))
+    talk.ledger = Ledger(quota=talk.quota)
+    assert talk.spoken_late() == (50 + 20, 0)
+    talk = Talk(talk.quota)
+    talk.ledger = Ledger(quota=talk.quota).renewed()
+    assert talk.spoken_late() == (20, 20)
 
 
 def test_places_are_leased_only_while_half_of_them_are_free() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from tests.workflows.awaited import node_started
 from tests.workflows.drawing import (
     begin,
     body,
@@ -85,10 +86,8 @@ async def pause_and_resume(handle: WorkflowHandle) -> None:
 
 
 async def stop_safely(handle: WorkflowHandle) -> None:
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "call":
-            await handle.safe_stop()
-            return
+    await node_started(handle, "call")
+    await handle.safe_stop()
 
 
 async def step_through(handle: WorkflowHandle) -> None:

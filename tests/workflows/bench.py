@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
@@ -75,6 +76,17 @@ def kind(event: HistoryEvent) -> str:
 
 def kinds(events: list[HistoryEvent]) -> Counter[str]:
     return Counter(kind(event) for event in events)
+
+
+def timers(events: list[HistoryEvent]) -> list[timedelta]:
+    """How long each timer that has fired lasted, by the server's own clock."""
+    began = {e.event_id: e.event_time.ToDatetime() for e in events}
+    fired = {
+        e.timer_fired_event_attributes.started_event_id: e.event_time.ToDatetime()
+        for e in events
+        if kind(e) == "timer_fired"
+    }
+    return [fired[number] - began[number] for number in sorted(fired)]
 
 
 async def read(handle: WorkflowHandle, *, follow: bool = False) -> list[GraphEngineEvent]:

@@ -129,6 +129,11 @@ def form(id_: str, *fields: str, **parts: Any) -> NodeSpec:
     return node(id_, "human-input", form_fields=drawn, **parts)
 
 
+def otherwise(**values: Any) -> dict[str, Any]:
+    """What a question has for an answer when its time is over."""
+    return {"timeout_action": "default_value", "timeout_default_values": values}
+
+
 def approval(id_: str, **parts: Any) -> NodeSpec:
     return node(id_, "human-input", resume_mode="approval", **parts)
 

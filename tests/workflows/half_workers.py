@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-import pytest
-from temporalio.api.enums.v1 import EventType
 from temporalio.worker import Worker
 
 from tests.workflows.bench import Bench
 from xworkflow.activities.execute_node import NodeActivities
-from xworkflow.client.handle import WorkflowHandle
 from xworkflow.worker import workflow_runner
 from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
@@ -33,11 +30,3 @@ async def nodes_alone(bench: Bench) -> AsyncGenerator[None]:
         bench.client, task_queue=bench.queue, activities=NodeActivities(bench.group).all()
     ):
         yield
-
-
-async def happened(bench: Bench, handle: WorkflowHandle, wanted: EventType.ValueType) -> None:
-    temporal = bench.client.get_workflow_handle(handle.execution_id)
-    async for event in temporal.fetch_history_events(wait_new_event=True):
-        if event.event_type == wanted:
-            return
-    pytest.fail("the run is over")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.workflows.awaited import asked, node_started
 from tests.workflows.bench import Bench, read
 from tests.workflows.drawing import (
     approval,
@@ -25,40 +25,18 @@ from tests.workflows.drawing import (
     start,
     text,
 )
-from tests.workflows.recording import recording, watched_bench
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, Stopped
 from xworkflow.domain.wire import Waiting
 from xworkflow.errors import InputError
-from xworkflow.testing.mock_server import MockResponse, MockServer
+from xworkflow.testing.mock_server import MockServer
 
 pytestmark = pytest.mark.temporal
-
-__all__ = ["recording", "watched_bench"]  # fixtures
 
 
 @pytest.fixture
 def bench(watched_bench: Bench) -> Bench:
     return watched_bench
-
-
-@pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
-        MockResponse("GET", "/ok", response_body="fine"),
-        MockResponse("GET", "/slow", delay_secs=60),
-    )
-    with MockServer(responses) as server:
-        yield server
-
-
-async def asked(handle: WorkflowHandle, count: int = 1) -> list[Waiting]:
-    """The questions, once there are exactly so many."""
-    while True:
-        waiting = await handle.waiting()
-        if len(waiting) == count:
-            return sorted(waiting, key=lambda w: w.workflow_id)
-        await asyncio.sleep(0.02)
 
 
 async def refused(handle: WorkflowHandle, waiting: Waiting | str, **answer: Any) -> str:
@@ -168,9 +146,7 @@ async def test_questions_inside_of_an_iteration_are_answered_one_by_one(
     assert all(w.workflow_id.startswith(f"{handle.execution_id}/it:") for w in waiting)
     for number in (2, 0, 1):
         await handle.answer(waiting[number], form_data={"name": f"n{number}"})
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "slow":
-            break
+    await node_started(handle, "slow")
     await asked(handle, 0)
     assert "nobody waits" in await refused(handle, "ask", form_data={"name": "x"})
     outputs = (await handle.variables("it"))["out"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.workflows.awaited import node_started, requested
 from tests.workflows.bench import Bench, read
 from tests.workflows.drawing import (
     SPIN_FOR_EVER,
@@ -26,7 +27,6 @@ from tests.workflows.drawing import (
     start,
     text,
 )
-from tests.workflows.recording import recording, watched_bench
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, FailedWithRecovery, SafeStopped, Stopped
 from xworkflow.domain.policy import EngineConfig
@@ -35,7 +35,6 @@ from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequ
 
 pytestmark = pytest.mark.temporal
 
-__all__ = ["recording", "watched_bench"]  # fixtures
 
 SOON_SECS = 2.0
 
@@ -166,8 +165,7 @@ async def test_an_abort_with_a_reason_runs_the_handler(bench: Bench, gate: Gate)
     )
     schema = chain("aborts", start(), http("h", f"{gate.url}/hang"), end(), handler=why)
     handle = await bench.start(schema)
-    while not gate.requests:
-        await asyncio.sleep(0.02)
+    await requested(gate)
     await handle.abort("too dear")
     message = "Workflow aborted: too dear"
     assert await handle.wait() == FailedWithRecovery(message, {"t": message})
@@ -183,12 +181,9 @@ async def test_a_stop_reaches_what_runs_inside_of_sub_graphs(
     outer = body(begin("s"), iteration("deep", "item", inner, parallel=True), finish("e"))
     schema = chain("stops", start("lists"), iteration("it", "start.lists", outer), end())
     handle = await bench.start(schema, {"lists": [[1, 2]]})
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "h":
-            break
+    await node_started(handle, "h")
     if what == "request":
-        while len(gate.requests) < 2:
-            await asyncio.sleep(0.02)
+        await requested(gate, 2)
     asked = time.monotonic()
     await (handle.cancel() if how == "cancel" else handle.abort("enough"))
     assert isinstance(await handle.wait(), Stopped)

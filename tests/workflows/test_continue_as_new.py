@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
+from tests.workflows.awaited import node_started
 from tests.workflows.bench import Bench, history, kind, read
 from tests.workflows.drawing import chain, code, end, http, start, text
-from tests.workflows.recording import Recording, recording
+from tests.workflows.recording import Recording
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, Stopped
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import RunInput
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
-__all__ = ["recording"]
-
 pytestmark = pytest.mark.temporal
 
 
 @pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
-        MockResponse("GET", "/ok", response_body="fine"),
-        MockResponse("GET", "/large", response_body="x" * 20_000),
-        MockResponse("GET", "/slow", delay_secs=60),
-    )
-    with MockServer(responses) as server:
-        yield server
+def responses() -> tuple[MockResponse, ...]:
+    return (MockResponse("GET", "/large", response_body="x" * 20_000),)
 
 
 def _long(web: MockServer, count: int, path: str = "/ok") -> WorkflowSchema:
@@ -99,9 +90,7 @@ async def test_a_run_that_went_on_is_stopped_and_read_by_its_one_id(
     fetches = (http(f"h{i}", f"{web.url}/ok") for i in range(4))
     schema = chain("x", start("n"), *fetches, http("s", f"{web.url}/slow"), code("c"), end())
     handle = await bench.start(schema, {"n": 1}, continue_as_new_after_events=12)
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "s":
-            break
+    await node_started(handle, "s")
     await handle.cancel()
     assert await handle.wait() == Stopped("cancelled")
     later = WorkflowHandle(bench.client, handle.execution_id)

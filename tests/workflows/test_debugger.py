@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -21,12 +20,6 @@ pytestmark = pytest.mark.temporal
 
 CODES = chain("codes", start("n"), code("a"), code("b", "a.n"), code("c", "b.n"), end(n="c.n"))
 STEPPING = DebugConfig(break_on_start=True)
-
-
-@pytest.fixture
-def web() -> Iterator[str]:
-    with MockServer((MockResponse("GET", "/", response_body="fine"),)) as server:
-        yield server.url
 
 
 def breaking(*nodes: str) -> DebugConfig:
@@ -133,9 +126,9 @@ async def test_the_debuggers_own_update_of_variables_goes_on(bench: Bench) -> No
 
 
 async def test_a_node_at_a_breakpoint_runs_alone_between_parallel_activities(
-    bench: Bench, web: str
+    bench: Bench, web: MockServer
 ) -> None:
-    nodes = [start(), http("a", web), http("b", web), http("c", web), end()]
+    nodes = [start(), *(http(name, f"{web.url}/ok") for name in "abc"), end()]
     drawn = [line for n in "abc" for line in (f"start > {n}", f"{n} > end")]
     handle = await bench.start(graph("three", nodes, *drawn), debug=breaking("b"))
     assert (await pause(handle)).node_id == "b"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -11,38 +11,27 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
 
+from tests.workflows.awaited import node_started
 from tests.workflows.bench import Bench, history
 from tests.workflows.drawing import chain, choice, code, end, graph, http, start, text
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, Failed, Running
 from xworkflow.domain.wire import GRAPH_WORKFLOW
-from xworkflow.testing.mock_server import MockResponse, MockServer
+from xworkflow.testing.mock_server import MockServer
 
 pytestmark = pytest.mark.temporal
 
 
-@pytest.fixture
-def web() -> Iterator[str]:
-    responses = (
-        MockResponse("GET", "/slow", delay_secs=60),
-        MockResponse("GET", "/ok", response_body="fine"),
-    )
-    with MockServer(responses) as server:
-        yield server.url
-
-
 @pytest_asyncio.fixture
-async def open_run(bench: Bench, web: str) -> AsyncIterator[WorkflowHandle]:
+async def open_run(bench: Bench, web: MockServer) -> AsyncIterator[WorkflowHandle]:
     """A run that stands at a slow request, with a branch taken and one skipped."""
     nodes = [
         start("n"), choice("which", "start.n", "1"), code("c"), text("no", "no"),
-        http("wait", f"{web}/slow", title="Ask the | slow\nserver"), end(n="c.n"),
+        http("wait", f"{web.url}/slow", title="Ask the | slow\nserver"), end(n="c.n"),
     ]  # fmt: skip
     drawn = ("start > which", "which:yes > c", "which:false > no", "c > wait", "wait > end")
     handle = await bench.start(graph("Desk of orders", nodes, *drawn, "no > end"), {"n": 1})
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == "wait":
-            break
+    await node_started(handle, "wait")
     yield handle
     await handle.cancel()
     await handle.wait()
@@ -90,9 +79,9 @@ async def test_the_current_details_are_a_table_of_the_nodes(
 
 
 async def test_a_run_and_its_activities_are_called_as_they_were_drawn(
-    bench: Bench, web: str
+    bench: Bench, web: MockServer
 ) -> None:
-    schema = chain("Desk of orders", start(), http("h", f"{web}/ok", title="Fetch it"), end())
+    schema = chain("Desk of orders", start(), http("h", f"{web.url}/ok", title="Fetch it"), end())
     handle = await bench.start(schema)
     await handle.wait()
     description = await _described(bench, handle)
@@ -109,8 +98,8 @@ async def test_a_run_and_its_activities_are_called_as_they_were_drawn(
     assert scheduled.user_metadata.summary.data == b'"Fetch it"'
 
 
-async def test_a_node_without_a_title_is_called_by_its_id(bench: Bench, web: str) -> None:
-    handle = await bench.start(chain("x", start(), http("h", f"{web}/ok", title=""), end()))
+async def test_a_node_without_a_title_is_called_by_its_id(bench: Bench, web: MockServer) -> None:
+    handle = await bench.start(chain("x", start(), http("h", f"{web.url}/ok", title=""), end()))
     await handle.wait()
     summaries = [e.user_metadata.summary.data for e in await history(handle, bench.client)]
     assert b'"h"' in summaries

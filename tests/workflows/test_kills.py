@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import random
-import sys
 import time
 import tomllib
 from collections import defaultdict
@@ -22,13 +20,14 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from tests.workflows.killed_workers import Workers
+from tests.workflows.killed_workers import Workers, seeded
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, ExecutionStatus
 from xworkflow.domain.events import UNNUMBERED, GraphEngineEvent
 from xworkflow.domain.loading import load
 from xworkflow.domain.schema import WorkflowSchema
+from xworkflow.embedded.worker_process import worker_command
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
@@ -144,10 +143,8 @@ def comparable(events: list[GraphEngineEvent]) -> dict[str, list[tuple[str, dict
 async def test_runs_whose_workers_are_killed_give_what_undisturbed_runs_give(
     temporal_server: str, temporal_client: Client, task_queue: str
 ) -> None:
-    seed = int(os.environ.get("XWORKFLOW_KILL_SEED") or time.time_ns() % 10**6)
-    sys.stdout.write(f"XWORKFLOW_KILL_SEED={seed}\n")
-    chosen = random.Random(seed)  # noqa: S311 - moments, not secrets
-    workers = Workers(temporal_server, task_queue)
+    _, chosen = seeded()
+    workers = Workers(worker_command(temporal_server, task_queue))
     with ExitStack() as stack:
         stack.enter_context(workers.running())
         reference = {

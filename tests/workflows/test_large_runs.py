@@ -23,14 +23,11 @@ from tests.workflows.drawing import (
     node,
     start,
 )
-from tests.workflows.recording import recording, watched_bench
 from xworkflow.client.status import Completed
 from xworkflow.engine.sub_graphs import NODES_AT_ONCE, NODES_IN_A_HISTORY
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow, pytest.mark.timeout(300)]
-
-__all__ = ["recording", "watched_bench"]  # fixtures
 
 
 class Uneven(MockServer):

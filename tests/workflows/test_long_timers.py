@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
-import pytest_asyncio
-from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.bench import Bench, read
 from tests.workflows.drawing import (
@@ -23,6 +18,7 @@ from tests.workflows.drawing import (
     http,
     iteration,
     loop,
+    otherwise,
     retries,
     start,
 )
@@ -39,24 +35,11 @@ NO_LIMIT = EngineConfig(max_execution_time_secs=None)
 
 
 @pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
-        MockResponse("GET", "/ok", response_body="fine"),
+def responses() -> tuple[MockResponse, ...]:
+    return (
         MockResponse("GET", "/busy", 503, expect=1),
         MockResponse("GET", "/busy", response_body="at last"),
     )
-    with MockServer(responses) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def skipping(time_skipping_env: WorkflowEnvironment, task_queue: str) -> AsyncIterator[Bench]:
-    bench = Bench(time_skipping_env.client, task_queue)
-    began = time.monotonic()
-    async with bench.worker():
-        yield bench
-    await bench.group.aclose()
-    assert time.monotonic() - began < 30
 
 
 async def lasted(bench: Bench, schema: WorkflowSchema) -> tuple[ExecutionStatus, int]:
@@ -76,16 +59,6 @@ def unanswered(secs: float, **parts: object) -> NodeSpec:
     return form("ask", "name", timeout_secs=secs, **parts)
 
 
-DEFAULT = {"timeout_action": "default_value", "timeout_default_values": {"name": "nobody"}}
-
-
-async def test_a_question_that_nobody_answers_for_three_days_takes_its_default(
-    skipping: Bench,
-) -> None:
-    schema = chain("days", start("n"), unanswered(3 * DAY, **DEFAULT), end(name="ask.name"))
-    assert await lasted(skipping, schema) == (Completed({"name": "nobody"}), 72)
-
-
 async def test_a_question_whose_time_is_over_fails_where_it_has_no_default(skipping: Bench) -> None:
     schema = chain("days", start("n"), unanswered(30 * DAY), end(name="ask.name"))
     status, hours = await lasted(skipping, schema)
@@ -95,16 +68,17 @@ async def test_a_question_whose_time_is_over_fails_where_it_has_no_default(skipp
 
 
 async def test_questions_of_items_in_a_row_wait_one_after_another(skipping: Bench) -> None:
-    asking = body(begin("s"), unanswered(DAY, **DEFAULT), finish("e", name="ask.name"))
+    asking = body(
+        begin("s"), unanswered(DAY, **otherwise(name="nobody")), finish("e", name="ask.name")
+    )
     schema = chain("rows", start("items"), iteration("it", "start.items", asking), end(o="it.out"))
     nobody = {"name": "nobody"}
     assert await lasted(skipping, schema) == (Completed({"o": [nobody, nobody]}), 48)
 
 
 async def test_a_loop_of_waits_waits_in_every_round(skipping: Bench) -> None:
-    round_ = body(
-        begin("s"), unanswered(DAY, **DEFAULT), code("c", "loop.n"), finish("e", n="c.n")
-    )  # fmt: skip
+    asking = unanswered(DAY, **otherwise(name="nobody"))
+    round_ = body(begin("s"), asking, code("c", "loop.n"), finish("e", n="c.n"))
     schema = chain("rounds", start("n"), loop("lo", 3, round_), end(out="lo.out"))
     assert await lasted(skipping, schema) == (Completed({"out": {"n": 3}}), 72)
 

@@ -29,7 +29,6 @@ from tests.workflows.recording import (
     by_workflow,
     check_reading,
     read_all,
-    recording,
 )
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
@@ -38,7 +37,6 @@ from xworkflow.domain.events import GraphEngineEvent
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
 
-__all__ = ["recording"]  # a fixture
 
 GRAPHS = 36
 SIDE_BY_SIDE = 4

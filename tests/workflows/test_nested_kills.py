@@ -6,10 +6,8 @@ The seed of the graphs and of the moments is printed, and set with ``XWORKFLOW_K
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,12 +20,13 @@ from temporalio.client import Client
 from tests.properties.nested_graphs import INPUTS, Drawer, Nest, schema_of
 from tests.properties.nested_naive import End, interpret
 from tests.workflows.answering import answering
-from tests.workflows.killed_workers import Workers
+from tests.workflows.killed_workers import Workers, seeded
 from tests.workflows.reckoner import Reckoner
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed
 from xworkflow.domain.events import GraphEngineEvent
+from xworkflow.embedded.worker_process import worker_command
 from xworkflow.testing.mock_server import MockResponse, ReceivedRequest
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
@@ -90,10 +89,8 @@ def all_went_well(events: list[GraphEngineEvent]) -> bool:
 async def test_nested_runs_whose_workers_are_killed_give_what_undisturbed_runs_give(
     temporal_server: str, temporal_client: Client, task_queue: str
 ) -> None:
-    seed = int(os.environ.get("XWORKFLOW_KILL_SEED") or time.time_ns() % 10**6)
-    sys.stdout.write(f"XWORKFLOW_KILL_SEED={seed}\n")
-    chosen = random.Random(seed)  # noqa: S311 - moments, not secrets
-    workers = Workers(temporal_server, task_queue)
+    seed, chosen = seeded()
+    workers = Workers(worker_command(temporal_server, task_queue))
     drawn = list(islice(graphs(seed), GRAPHS))
     with SlowReckoner() as server, workers.running():
 

@@ -16,9 +16,10 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer, Worker
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 
-from tests.workflows.bench import Bench, history, kind, kinds
+from tests.workflows.awaited import happened
+from tests.workflows.bench import Bench, history, kind
 from tests.workflows.drawing import end, form, graph, http, retries, start, text
-from tests.workflows.recording import Recording, Seen, check_reading, read_all, recording
+from tests.workflows.recording import Recording, Seen, check_reading, read_all
 from xworkflow.activities.execute_node import NodeActivities
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed
@@ -29,7 +30,6 @@ from xworkflow.workflows import GraphWorkflow
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow, pytest.mark.timeout(120)]
 
-__all__ = ["recording"]  # a fixture
 
 Said = tuple[str, ...]
 SAID: tuple[Said, ...] = (
@@ -116,14 +116,8 @@ async def begun(bench: Bench, held: Held, said: Said, number: int) -> Trial:
         "start > h", "h > t", "t > end", "start > b", "b > end", "start > ask", "ask > end",
     )  # fmt: skip
     handle = await bench.start(schema, {"name": "old"})
-    await seen(bench, handle, "timer_started")
+    await happened(bench.client, handle, "timer_started")
     return Trial(said, handle, asyncio.create_task(read_all(handle, follow=True)))
-
-
-async def seen(bench: Bench, handle: WorkflowHandle, *wanted: str) -> None:
-    """Wait until a history has events of these kinds."""
-    while not {*wanted} <= {*kinds(await history(handle, bench.client))}:
-        await asyncio.sleep(0.05)
 
 
 def saying(what: str, handle: WorkflowHandle) -> Coroutine[Any, Any, object]:
@@ -146,7 +140,7 @@ async def test_what_arrives_in_one_task_is_taken_in_one_order_by_workflow_and_re
         # nobody takes workflow tasks now: what comes is one task of each run
         held.released.set()
         for trial in trials:
-            await seen(bench, trial.handle, "timer_fired", "activity_task_completed")
+            await happened(bench.client, trial.handle, "timer_fired", "activity_task_completed")
         telling = [
             asyncio.create_task(saying(what, trial.handle))
             for trial in trials
@@ -154,7 +148,7 @@ async def test_what_arrives_in_one_task_is_taken_in_one_order_by_workflow_and_re
         ]
         for trial in trials:
             if "pause" in trial.said:
-                await seen(bench, trial.handle, "workflow_execution_signaled")
+                await happened(bench.client, trial.handle, "workflow_execution_signaled")
         async with workflows(bench, at_once=at_once):
             await asyncio.gather(*telling)
             for trial in trials:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -42,14 +41,11 @@ A_TIMER = Counter({"timer_started": 1, "timer_fired": 1})
 
 
 @pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
+def responses() -> tuple[MockResponse, ...]:
+    return (
         MockResponse("GET", "/second", response_status=503, expect=1),
         MockResponse("GET", "/second", response_body="at last"),
-        MockResponse("GET", "/ok", response_body="fine"),
     )
-    with MockServer(responses) as server:
-        yield server
 
 
 async def _kinds(bench: Bench, schema: WorkflowSchema) -> Counter[str]:

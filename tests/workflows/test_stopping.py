@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 
+from tests.workflows.awaited import node_started
 from tests.workflows.bench import Bench, history, kinds, read
 from tests.workflows.drawing import (
     SPIN_FOR_EVER,
@@ -32,19 +32,8 @@ SOON_SECS = 2.0
 
 
 @pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
-        MockResponse("GET", "/slow", delay_secs=60),
-        MockResponse("GET", "/broken", response_status=500),
-    )
-    with MockServer(responses) as server:
-        yield server
-
-
-async def _until_started(handle: WorkflowHandle, node_id: str) -> None:
-    async for event in handle.events():
-        if event.type == "node_run_started" and event.data["node_id"] == node_id:
-            return
+def responses() -> tuple[MockResponse, ...]:
+    return (MockResponse("GET", "/broken", response_status=500),)
 
 
 async def _until_activity(bench: Bench, handle: WorkflowHandle) -> None:
@@ -172,7 +161,7 @@ async def test_a_second_stop_and_one_of_a_finished_run_change_nothing(
     bench: Bench, web: MockServer
 ) -> None:
     handle = await bench.start(_hanging(web), {"n": 1})
-    await _until_started(handle, "h")
+    await node_started(handle, "h")
     await handle.cancel()
     await handle.cancel()
     assert await handle.wait() == Stopped("cancelled")
@@ -184,7 +173,7 @@ async def test_a_second_stop_and_one_of_a_finished_run_change_nothing(
 
 async def test_a_terminated_run_says_who_ended_it(bench: Bench, web: MockServer) -> None:
     handle = await bench.start(_hanging(web), {"n": 1})
-    await _until_started(handle, "h")
+    await node_started(handle, "h")
     await bench.client.get_workflow_handle(handle.execution_id).terminate(reason="cleaning up")
     assert await handle.wait() == Stopped("cleaning up")
 

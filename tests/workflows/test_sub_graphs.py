@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,7 +33,6 @@ from tests.workflows.drawing import (
     start,
     text,
 )
-from tests.workflows.recording import recording, watched_bench
 from xworkflow.client.status import Completed, Failed
 from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.schema import ErrorStrategy, NodeSpec
@@ -42,25 +40,20 @@ from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
 
-__all__ = ["recording", "watched_bench"]  # fixtures
 
 THROWS_ON_TWO = "function main({ n }) { if (n === 2) throw new Error('two'); return { n: n * 10 } }"
 ODD = "function main({ n }) { return { odd: n % 2 === 1 } }"
 
 
 @pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
+def responses() -> tuple[MockResponse, ...]:
+    return (
         MockResponse("GET", "/1", response_body="one"),
         MockResponse("GET", "/2", response_status=500, response_body="busy"),
         MockResponse("GET", "/2", response_body="two"),
         MockResponse("GET", "/never", response_status=500),
-        MockResponse("GET", "/ok", response_body="fine"),
         MockResponse("GET", "/soon", response_body="soon", delay_secs=0.2),
-        MockResponse("GET", "/slow", delay_secs=60),
     )
-    with MockServer(responses) as server:
-        yield server
 
 
 @pytest.fixture

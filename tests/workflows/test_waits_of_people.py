@@ -3,16 +3,13 @@ decisions that nobody takes, gathers that lack too many, and the next history.""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.bench import Bench, history, kind, read
+from tests.workflows.awaited import asked
+from tests.workflows.bench import Bench, history, kind, read, timers
 from tests.workflows.drawing import (
     approval,
     begin,
@@ -27,6 +24,7 @@ from tests.workflows.drawing import (
     http,
     loop,
     node,
+    otherwise,
     start,
     text,
 )
@@ -34,32 +32,12 @@ from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, ExecutionStatus, Failed
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.schema import NodeSpec, WorkflowSchema
-from xworkflow.testing.mock_server import MockResponse, MockServer
+from xworkflow.testing.mock_server import MockServer
 
 pytestmark = [pytest.mark.temporal, pytest.mark.asyncio(loop_scope="session")]
 
 DAY = 86_400
 NO_LIMIT = EngineConfig(max_execution_time_secs=None)
-
-
-@pytest.fixture
-def web() -> Iterator[MockServer]:
-    responses = (
-        MockResponse("GET", "/ok", response_body="fine"),
-        MockResponse("GET", "/again", response_status=503),
-        MockResponse("GET", "/again", response_body="at last"),
-        MockResponse("GET", "/slow", delay_secs=60),
-    )
-    with MockServer(responses) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def patient(time_skipping_env: WorkflowEnvironment, task_queue: str) -> AsyncIterator[Bench]:
-    bench = Bench(time_skipping_env.client, task_queue)
-    async with bench.worker():
-        yield bench
-    await bench.group.aclose()
 
 
 async def ended(bench: Bench, schema: WorkflowSchema, **inputs: Any) -> ExecutionStatus:
@@ -81,11 +59,12 @@ def asks(asking: NodeSpec, *, approve: bool = False) -> WorkflowSchema:
     )  # fmt: skip
 
 
-async def test_nobody_answers_and_the_defaults_are_taken(patient: Bench) -> None:
-    asking = form("ask", "name", timeout_secs=7 * DAY, timeout_action="default_value",
-                  timeout_default_values={"name": "nobody"})  # fmt: skip
-    handle = await run(patient, asks(asking))
+async def test_nobody_answers_and_the_defaults_are_taken(skipping: Bench) -> None:
+    asking = form("ask", "name", timeout_secs=7 * DAY, **otherwise(name="nobody"))
+    handle = await run(skipping, asks(asking))
     assert await handle.wait() == Completed({"name": "nobody", "said": None})
+    (wait,) = timers(await history(handle, skipping.client))
+    assert round(wait / timedelta(days=1)) == 7
     kinds = [e.type for e in await read(handle)]
     first = kinds.index("human_input_requested")
     assert kinds[first : first + 5] == [
@@ -95,21 +74,20 @@ async def test_nobody_answers_and_the_defaults_are_taken(patient: Bench) -> None
 
 
 @pytest.mark.parametrize(("action", "way"), [("auto_approve", "yes"), ("auto_reject", "no")])
-async def test_nobody_decides_and_it_is_decided(patient: Bench, action: str, way: str) -> None:
+async def test_nobody_decides_and_it_is_decided(skipping: Bench, action: str, way: str) -> None:
     asking = approval("ask", timeout_secs=DAY, timeout_action=action)
-    status = await ended(patient, asks(asking, approve=True))
+    status = await ended(skipping, asks(asking, approve=True))
     said = action.removeprefix("auto_")
     assert status == Completed({"yes": None, "no": None, "said": said, way: way})
 
 
-async def test_an_answer_in_time_makes_the_timer_nobodys(patient: Bench) -> None:
+async def test_an_answer_in_time_makes_the_timer_nobodys(skipping: Bench) -> None:
     asking = form("ask", "name", timeout_secs=7 * DAY)
     schema = chain("in time", start(), asking, form("next", "x", timeout_secs=30 * DAY,
-                   timeout_action="default_value", timeout_default_values={"x": 1}),
+                   **otherwise(x=1)),
                    end(name="ask.name", x="next.x"))  # fmt: skip
-    handle = await run(patient, schema)
-    while not await handle.waiting():
-        await asyncio.sleep(0.02)
+    handle = await run(skipping, schema)
+    await asked(handle)
     await handle.answer("ask", form_data={"name": "Ada"})
     assert await handle.wait() == Completed({"name": "Ada", "x": 1})
     assert not any(
@@ -119,7 +97,7 @@ async def test_an_answer_in_time_makes_the_timer_nobodys(patient: Bench) -> None
 
 @pytest.mark.parametrize("strategy", ["proceed_with_available", "fail"])
 async def test_a_gather_waits_no_longer_than_it_may(
-    patient: Bench, web: MockServer, strategy: str
+    skipping: Bench, web: MockServer, strategy: str
 ) -> None:
     schema = graph(
         "gathers",
@@ -129,18 +107,18 @@ async def test_a_gather_waits_no_longer_than_it_may(
          end(results="g.results")],
         "start > ok", "start > ask", "ok > g", "ask > g", "g > end",
     )  # fmt: skip
-    handle = await run(patient, schema)
+    handle = await run(skipping, schema)
     status = await handle.wait()
     if strategy == "fail":
         text_ = f"Node execution error: node=g, error=Gather node 'g' timed out after {2 * DAY}s"
         assert status == Failed(text_, "NodeExecutionError", "g")
     else:
         assert status == Completed({"results": ["fine"]})
-    (wait,) = await timers(handle, patient)
+    (wait,) = timers(await history(handle, skipping.client))
     assert round(wait / timedelta(days=1)) == 2
 
 
-async def test_a_gather_that_lacks_too_many_never_runs(patient: Bench, web: MockServer) -> None:
+async def test_a_gather_that_lacks_too_many_never_runs(skipping: Bench, web: MockServer) -> None:
     schema = graph(
         "lacks",
         [start(), http("ok", f"{web.url}/ok"), form("ask", "name"),
@@ -148,42 +126,28 @@ async def test_a_gather_that_lacks_too_many_never_runs(patient: Bench, web: Mock
          end(results="g.results"), node("other", "end", outputs=[])],
         "start > ok", "start > ask", "ok > g", "ask > g", "g > end", "ok > other",
     )  # fmt: skip
-    assert await ended(patient, schema) == Completed({})
-
-
-async def timers(handle: WorkflowHandle, bench: Bench) -> list[timedelta]:
-    events = await history(handle, bench.client)
-    began = {e.event_id: e.event_time.ToDatetime() for e in events}
-    fired = {
-        e.timer_fired_event_attributes.started_event_id: e.event_time.ToDatetime()
-        for e in events
-        if kind(e) == "timer_fired"
-    }
-    return [fired[number] - began[number] for number in sorted(fired)]
+    assert await ended(skipping, schema) == Completed({})
 
 
 async def test_a_loop_whose_rounds_wait_for_days_does_not_use_up_the_runs_time(
-    patient: Bench, web: MockServer
+    skipping: Bench, web: MockServer
 ) -> None:
     """Three rounds of a day each, and another branch that waits a week; the limit is a minute."""
-    asking = form("ask", "name", timeout_secs=DAY, timeout_action="default_value",
-                  timeout_default_values={"name": "nobody"})  # fmt: skip
+    asking = form("ask", "name", timeout_secs=DAY, **otherwise(name="nobody"))
     inner = body(begin("s"), asking, code("c", "loop.n"), finish("e", n="c.n"))
-    week = form("week", "name", timeout_secs=7 * DAY, timeout_action="default_value",
-                timeout_default_values={"name": "late"})  # fmt: skip
+    week = form("week", "name", timeout_secs=7 * DAY, **otherwise(name="late"))
     schema = graph(
         "days", [start(), loop("lo", 3, inner), http("h", f"{web.url}/ok"), week,
                  http("last", f"{web.url}/ok"), end(out="lo.out", h="last.body")],
         "start > lo", "lo > h", "start > week", "week > last", "h > end", "last > end",
     )  # fmt: skip
-    handle = await patient.start(schema, config=EngineConfig(max_execution_time_secs=60))
+    handle = await skipping.start(schema, config=EngineConfig(max_execution_time_secs=60))
     assert await handle.wait() == Completed({"out": {"n": 3}, "h": "fine"})
 
 
-async def test_waits_go_on_in_the_next_history(patient: Bench, web: MockServer) -> None:
+async def test_waits_go_on_in_the_next_history(skipping: Bench, web: MockServer) -> None:
     """A form, a gather and a container's limit over a run that continues as new meanwhile."""
-    asking = form("ask", "name", timeout_secs=5 * DAY, timeout_action="default_value",
-                  timeout_default_values={"name": "nobody"})  # fmt: skip
+    asking = form("ask", "name", timeout_secs=5 * DAY, **otherwise(name="nobody"))
     calls = [http(f"h{i}", f"{web.url}/ok") for i in range(6)]
     schema = graph(
         "continued",
@@ -193,9 +157,9 @@ async def test_waits_go_on_in_the_next_history(patient: Bench, web: MockServer) 
         "start > ask", "start > h0", *(f"h{i} > h{i + 1}" for i in range(5)), "h0 > g", "ask > g",
         "g > end", "h5 > end",
     )  # fmt: skip
-    handle = await patient.start(schema, continue_as_new_after_events=20)
+    handle = await skipping.start(schema, continue_as_new_after_events=20)
     assert await handle.wait() == Completed({"r": ["fine"]})
-    first = await patient.client.get_workflow_handle(
+    first = await skipping.client.get_workflow_handle(
         handle.execution_id, run_id=handle.first_run_id
     ).fetch_history()
     assert kind(list(first.events)[-1]) == "workflow_execution_continued_as_new"

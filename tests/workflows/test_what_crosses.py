@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,12 @@ READ = "a-text-that-one-node-reads-51cc"
 
 
 @pytest.fixture
-def web() -> Iterator[str]:
-    responses = (
+def responses() -> tuple[MockResponse, ...]:
+    return (
         MockResponse("GET", "/unread", response_body=UNREAD, response_headers={"x-big": UNREAD}),
         MockResponse("POST", "/echo", response_body="fine"),
         MockResponse("GET", "/broken", response_status=500),
     )
-    with MockServer(responses) as server:
-        yield server.url
 
 
 async def _raw(client: Client, workflow_id: str) -> str:
@@ -61,9 +58,11 @@ async def _done(bench: Bench, schema: Any, inputs: dict[str, Any]) -> WorkflowHa
     return handle
 
 
-async def test_an_input_that_no_node_reads_stays_in_the_input(bench: Bench, web: str) -> None:
+async def test_an_input_that_no_node_reads_stays_in_the_input(
+    bench: Bench, web: MockServer
+) -> None:
     schema = chain(
-        "unread", start("n", "secret"), code("c"), http("h", f"{web}/echo", method="POST"),
+        "unread", start("n", "secret"), code("c"), http("h", f"{web.url}/echo", method="POST"),
         text("t", "hi"), code("d", "c.n"), end(n="d.n"),
     )  # fmt: skip
     handle = await _done(bench, schema, {"n": 1, "secret": UNREAD})
@@ -71,11 +70,11 @@ async def test_an_input_that_no_node_reads_stays_in_the_input(bench: Bench, web:
 
 
 async def test_an_output_that_no_node_reads_is_only_in_its_own_result(
-    bench: Bench, web: str
+    bench: Bench, web: MockServer
 ) -> None:
     schema = chain(
-        "unread", start("n"), http("h", f"{web}/unread"), code("c", "h.status_code"),
-        http("g", f"{web}/echo", method="POST"), end(n="c.n"),
+        "unread", start("n"), http("h", f"{web.url}/unread"), code("c", "h.status_code"),
+        http("g", f"{web.url}/echo", method="POST"), end(n="c.n"),
     )  # fmt: skip
     handle = await _done(bench, schema, {"n": 1})
     fetched = await bench.client.get_workflow_handle(handle.execution_id).fetch_history()
@@ -84,10 +83,10 @@ async def test_an_output_that_no_node_reads_is_only_in_its_own_result(
     assert holding[0].HasField("activity_task_completed_event_attributes")
 
 
-async def test_a_request_gets_what_it_reads_and_nothing_else(bench: Bench, web: str) -> None:
+async def test_a_request_gets_what_it_reads_and_nothing_else(bench: Bench, web: MockServer) -> None:
     schema = chain(
         "reads", start("n", "word", "secret"), code("c"),
-        http("h", f"{web}/echo?w={{{{#start.word#}}}}", method="POST",
+        http("h", f"{web.url}/echo?w={{{{#start.word#}}}}", method="POST",
              headers=[{"key": "x-n", "value": "{{#c.n#}}"}]),
         end(),
     )  # fmt: skip
@@ -111,11 +110,13 @@ async def test_the_result_of_a_region_holds_outputs_of_its_own_nodes_only(bench:
     assert [f["report"]["result"]["outputs"] for f in finished] == [{"n": 2}, {"n": 3}]
 
 
-async def test_an_error_handler_gets_its_body_and_what_that_reads(bench: Bench, web: str) -> None:
+async def test_an_error_handler_gets_its_body_and_what_that_reads(
+    bench: Bench, web: MockServer
+) -> None:
     body = handler("recover", start(), text("t", "{{ v }}", of="start.word"), end(t="t.output"))
     schema = chain(
         "handled", start("n", "word", "secret"),
-        http("h", f"{web}/broken", fail_on_error_status=True), text("own", UNREAD), end(),
+        http("h", f"{web.url}/broken", fail_on_error_status=True), text("own", UNREAD), end(),
         handler=body,
     )  # fmt: skip
     handle = await _done(bench, schema, {"n": 1, "word": READ, "secret": UNREAD})

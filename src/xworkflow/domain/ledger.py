@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel, Field
 
@@ -48,11 +48,13 @@ class Holder(BaseModel):
 
 
 class Window(BaseModel):
-    """What is used of a budget in one window; ``leased`` by broker, as far as it is not settled."""
+    """What is used of a budget in one window; ``leased`` by broker, as far as it is not settled.
+    ``written_off`` counts as used, as those brokers are silent."""
 
     number: int = 0
     used: int = 0
     leased: dict[str, int] = Field(default_factory=dict)
+    written_off: dict[str, int] = Field(default_factory=dict)
 
 
 class Mark(BaseModel):
@@ -75,6 +77,18 @@ class Ledger(BaseModel):
     windows: dict[Kind, Window] = Field(default_factory=dict[Kind, Window])
     brokers: dict[str, Mark] = Field(default_factory=dict)
     most_running: int = 0
+    corrects: bool = False
+    """Whether a silent broker that speaks after all puts right what was counted for it. A history
+    that began without goes on without, as who waits for a start would hear of it elsewhere."""
+
+    @classmethod
+    def new(cls, quota: UsageQuota) -> Self:
+        """The ledger of a history that begins."""
+        return cls(quota=quota, corrects=True)
+
+    def renewed(self) -> Self:
+        """The same for the next history."""
+        return self.model_copy(update={"corrects": True})
 
     def exchange(self, given: Exchange, now: int) -> Reply:
         """Take what a broker says in. The places of waiting runs are given out by ``grants``."""
@@ -82,12 +96,14 @@ class Ledger(BaseModel):
         if mark is not None and given.seq <= mark.seq:
             return mark.reply
         self.quota = given.quota
+        if self.corrects:
+            self._restore_leases(given.broker)
         for kind, spent in given.spent.items():
             for part in spent:
                 self._settle(given.broker, kind, part, now)
         for end in given.ends:
             self.release(end)
-        self._forget_silent(now)
+        self._forget_silent(now, speaks=given.broker)
         self.brokers[given.broker] = mark = Mark(
             seq=given.seq, at=now, reply=Reply(), places=given.places, queue=given.queue
         )
@@ -317,11 +333,24 @@ class Ledger(BaseModel):
             found = self.windows[kind] = Window(number=number)
         return found
 
-    def _forget_silent(self, now: int) -> None:
+    def _restore_leases(self, broker: str) -> None:
+        """A broker that speaks again says itself what it used of its leases."""
+        for window in self.windows.values():
+            lost = window.written_off.pop(broker, 0)
+            if lost:
+                window.used -= lost
+                window.leased[broker] = window.leased.get(broker, 0) + lost
+
+    def _forget_silent(self, now: int, speaks: str) -> None:
         """What a process leased that nobody hears of any more may have been spent."""
         silent = [b for b, mark in self.brokers.items() if now - mark.at > BROKER_SILENCE_MS]
+        if self.corrects and speaks in silent:
+            silent.remove(speaks)
         for broker in silent:
             for window in self.windows.values():
-                window.used += window.leased.pop(broker, 0)
+                lost = window.leased.pop(broker, 0)
+                window.used += lost
+                if lost and self.corrects:
+                    window.written_off[broker] = window.written_off.get(broker, 0) + lost
             if now - self.brokers[broker].at > _FORGET_MS and not self.brokers[broker].places:
                 del self.brokers[broker]
