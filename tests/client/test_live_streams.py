@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.workflows.bench import history
-from tests.workflows.drawing import chained, end, node, start
+from tests.workflows.drawing import chained, end, graph, node, start
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed
@@ -69,6 +70,7 @@ class Place:
 
     async def start(self, schema: WorkflowSchema) -> WorkflowHandle:
         builder = WorkflowRunner.builder(schema).context(WorkflowContext.new(self.group))
+        builder.options(stream=True)
         return await builder.client(self.client, task_queue=self.queue).run()
 
 
@@ -153,6 +155,38 @@ async def test_a_model_that_is_asked_again_replaces_what_it_said(
             assert await handle.wait() == Completed({"o": WHOLE})
     assert replaced == 1
     assert [piece for piece in shown if piece] == PIECES
+
+
+def chat() -> WorkflowSchema:
+    """Two models side by side, an answer behind each."""
+    asked = {"provider": "openai", "name": "m"}
+    nodes = [start()]
+    for name in ("slow", "quick"):
+        prompt = [{"role": "user", "text": name}]
+        nodes.append(node(name, "llm", model=asked, stream=True, prompt_template=prompt))
+        nodes.append(node(f"by_{name}", "answer", answer=f"{name}: {{{{#{name}.text#}}}}."))
+    drawn = [f"start > {name}" for name in ("slow", "quick")]
+    drawn += [f"{name} > by_{name}" for name in ("slow", "quick")]
+    return graph("chat", nodes, *drawn).model_copy(update={"dialect": "dify"})
+
+
+async def test_answers_side_by_side_are_stored_as_live_and_later_readers_see_them(
+    temporal_client: Client, task_queue: str, tmp_path: Path
+) -> None:
+    """The model whose answer comes second is done long before the first one."""
+    slow, quick = model(event_delay_secs=0.02), model()
+    models = (replace(slow, match_body='"slow"'), replace(quick, match_body='"quick"'))
+    with MockServer(models) as server:
+        async with place(temporal_client, task_queue, tmp_path, server.url) as at, at.worker():
+            handle = await at.start(chat())
+            live = [event async for event in handle.events(live=at.store)]
+            ended = await handle.wait()
+            later = [event async for event in handle.events()]
+    wanted = f"slow: {WHOLE}.quick: {WHOLE}."
+    assert ended == Completed({"answer": wanted})
+    assert "".join(told(live)) == "".join(told(later)) == wanted
+    names = [e.data["node_id"] for e in live if e.type == "node_run_succeeded"]
+    assert names.index("by_quick") < names.index("by_slow")
 
 
 async def _ended(handle: WorkflowHandle) -> object:

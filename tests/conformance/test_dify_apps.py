@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.conformance import event_laws
 from tests.conformance.dify_apps import (
     App,
     Place,
+    completion,
     drawn,
     holds,
     is_output,
@@ -29,6 +31,7 @@ from tests.conformance.dify_apps import (
 from xworkflow.client.status import Completed, Failed
 from xworkflow.domain.wire import MockNode
 from xworkflow.engine.validation import validated
+from xworkflow.testing.mock_server import MockResponse
 
 pytestmark = [pytest.mark.temporal, pytest.mark.conformance]
 in_module_loop = pytest.mark.asyncio(loop_scope="module")
@@ -101,6 +104,14 @@ WON = (
     "**模型的回答：**\n1+1=3\n\n"
     '**挑战结果：** <span style="color: blue;">挑战成功！进入下一关。</span>🎉\n\n'
     "## L\n### T\n**当前挑战：** D"
+)
+GAME_OF_TWO = App(
+    GAME,
+    holds("answer", "**模型的回答（倒序问题）：**\nreversed", "挑战失败，请再试一次。", "### T"),
+    replies=(("cba", "reversed"), ("abc", "plain")),
+    query="abc",
+    conversation={"status": "running", "question_type": 1},
+    mocks={GAME_CODE: level(valid_pass=0)},
 )
 RUNS = (
     App("Artifact", is_output("answer", "the model's text"), query="你好", asked=("你好",)),
@@ -239,16 +250,7 @@ RUNS = (
         conversation={"status": "running"},
         mocks={GAME_CODE: level(valid_pass=1)},
     ),
-    App(
-        GAME,
-        holds(
-            "answer", "**模型的回答（倒序问题）：**\nreversed", "挑战失败，请再试一次。", "### T"
-        ),
-        replies=(("cba", "reversed"), ("abc", "plain")),
-        query="abc",
-        conversation={"status": "running", "question_type": 1},
-        mocks={GAME_CODE: level(valid_pass=0)},
-    ),
+    GAME_OF_TWO,
     App(
         "春联生成器",
         holds("output", ">吉大春新</span>", "上联", "下联"),
@@ -294,6 +296,31 @@ async def test_an_export_runs_to_the_end(app: App, dify_place: Place, task_queue
     if "answer" in ran.status.outputs:
         assert event_laws.streamed(ran.events) == ran.status.outputs["answer"]
     assert event_laws.faults(ran.events) == []
+
+
+@in_module_loop
+@pytest.mark.parametrize("slow", ["cba", "abc"])
+async def test_answers_side_by_side_are_stored_as_they_are_streamed_whichever_model_is_quicker(
+    slow: str, dify_place: Place, task_queue: str
+) -> None:
+    """The game asks two models at once, and has an answer behind each of them."""
+    models = tuple(
+        MockResponse(
+            "POST",
+            "/v1/chat/completions",
+            match_body=asked,
+            response_body=completion(said),
+            delay_secs=0.5 if asked == slow else 0.0,
+        )
+        for asked, said in (("cba", "reversed"), ("abc", "plain"))
+    )
+    app = replace(GAME_OF_TWO, replies=(), pages=models)
+    with model_server(app) as server:
+        ran = await dify_place.run(app, server, task_queue)
+    assert isinstance(ran.status, Completed), ran.status
+    answer = ran.status.outputs["answer"]
+    assert event_laws.streamed(ran.events) == answer
+    assert answer.index("\nreversed") < answer.index("### T"), answer
 
 
 @in_module_loop

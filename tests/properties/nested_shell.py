@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from tests.properties.nested_graphs import (
     INPUTS,
+    Ask,
     Nest,
     asks_of,
     fails_for_good,
@@ -44,7 +46,8 @@ from xworkflow.domain.repeats import ChunkEnd
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.wire import RunInput, Variables, chunk_id
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
-from xworkflow.engine.start import carrier_of, compiled_of
+from xworkflow.engine.compile import Compiled
+from xworkflow.engine.start import begin, carrier_of, compiled_of
 from xworkflow.engine.sub_graphs import chunk_input
 from xworkflow.errors import NodeFailure
 
@@ -77,38 +80,35 @@ class Workflow:
         return self.result is not None or self.end is not None
 
 
-class NestedShell:
+class SubGraphShell(ABC):
     """One run with all its sub-graphs. Each carrier is dumped and loaded after each fact."""
 
-    def __init__(  # noqa: PLR0913 - what may disturb a run, each independent
-        self,
-        nest: Nest,
-        order: Random,
-        *,
-        drains: float = 0.0,
-        late: bool = False,
-        config: EngineConfig | None = None,
-        inputs: dict[str, Any] | None = None,
+    asks: Mapping[str, Ask]
+    """The questions to people, by their ids."""
+
+    def __init__(
+        self, run: RunInput, order: Random, *, drains: float = 0.0, late: bool = False
     ) -> None:
-        self.works, self.asks = works_of(nest), asks_of(nest)
         self.order = order
         self.drains = drains
         self.late = late
         self.log: list[tuple[str, GraphEngineEvent]] = []
         self._clock = 1_000
         self.workflows: dict[str, Workflow] = {}
-        run = RunInput(
-            schema_text=schema_of(nest).text,
-            variables=Variables(user_inputs=INPUTS if inputs is None else inputs),
-            config=config,
-        )
         self.root = self.open(ROOT, run)
+
+    @abstractmethod
+    def answer(self, workflow: Workflow, lane: int, start: StartNode) -> Fact:
+        """What an attempt gives."""
+
+    def carried(self, id_: str, run: RunInput, compiled: Compiled) -> Carrier:
+        return carrier_of(run, compiled, run.id_base or id_)
 
     def open(
         self, id_: str, run: RunInput, parent: tuple[str, int, StartChunk] | None = None
     ) -> Workflow:
         run = RunInput.model_validate_json(run.model_dump_json())
-        carrier = carrier_of(run, compiled_of(run), run.id_base or id_)
+        carrier = self.carried(id_, run, compiled_of(run))
         assert id_ not in self.workflows, "a workflow id is used twice"
         self.workflows[id_] = Workflow(id_, run, carrier, parent)
         return self.workflows[id_]
@@ -184,7 +184,7 @@ class NestedShell:
     def begin(self, workflow: Workflow) -> None:
         workflow.begun = True
         at = self.now()
-        self.take(workflow, lambda c: c.begin(at))
+        self.take(workflow, lambda c: begin(c, workflow.run, at))
 
     def feed(self, workflow: Workflow, lane: int, fact: Fact) -> None:
         self.take(workflow, lambda c: c.feed(lane, fact))
@@ -207,7 +207,7 @@ class NestedShell:
         state = json.loads(json.dumps(workflow.carrier.dump()))
         compiled = workflow.carrier.compiled
         run = workflow.run.model_copy(update={"state": state})
-        carrier = carrier_of(run, compiled, workflow.run.id_base or workflow.id)
+        carrier = self.carried(workflow.id, run, compiled)
         assert carrier.dump() == workflow.carrier.dump()
         workflow.carrier = carrier
 
@@ -284,6 +284,32 @@ class NestedShell:
         at = self.now()
         self.take(workflow, lambda c: c.tell(Resumed(at)))
 
+    def now(self) -> int:
+        self._clock += self.order.choice([0, 1, 17])
+        return self._clock
+
+
+class NestedShell(SubGraphShell):
+    """Carries a drawn nest."""
+
+    def __init__(  # noqa: PLR0913 - what may disturb a run, each independent
+        self,
+        nest: Nest,
+        order: Random,
+        *,
+        drains: float = 0.0,
+        late: bool = False,
+        config: EngineConfig | None = None,
+        inputs: dict[str, Any] | None = None,
+    ) -> None:
+        self.works, self.asks = works_of(nest), asks_of(nest)
+        run = RunInput(
+            schema_text=schema_of(nest).text,
+            variables=Variables(user_inputs=INPUTS if inputs is None else inputs),
+            config=config,
+        )
+        super().__init__(run, order, drains=drains, late=late)
+
     def answer(self, workflow: Workflow, lane: int, start: StartNode) -> Fact:
         """What the sandbox or the server gives for what has crossed."""
         task = workflow.carrier.lanes[lane].task(start, ROOT)
@@ -301,10 +327,6 @@ class NestedShell:
             {"body": str(result)} if work.away else {"result": result, "odd": result % 2 == 1}
         )
         return NodeSucceeded(start.node, start.attempt, NodeRunResult(outputs=outputs), self.now())
-
-    def now(self) -> int:
-        self._clock += self.order.choice([0, 1, 17])
-        return self._clock
 
 
 def questions_of(workflow: Workflow) -> list[tuple[int, HumanAnswer]]:

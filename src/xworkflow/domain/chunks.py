@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xworkflow.domain import events, repeats
+from xworkflow.domain import events, repeats, responses
 from xworkflow.domain.commands import CancelChunk, CloseRepeat, StartChunk, StartTimer
 from xworkflow.errors import NodeFailure
 
@@ -25,7 +25,8 @@ def opened(turn: Turn, fact: RepeatOpened) -> None:
         return
     turn.see(fact.at)
     node = turn.plan.nodes[fact.node]
-    progress = repeats.opened(fact.repeat, quick=node.quick)
+    quiet = responses.container_opens(turn, node, fact.repeat)
+    progress = repeats.opened(fact.repeat, quick=node.quick, quiet=quiet)
     inputs = {} if fact.repeat.items is None else {"items": list(fact.repeat.items)}
     turn.emit(events.repeat_started(node, inputs))
     if node.timeout_secs is not None:
@@ -50,7 +51,13 @@ def _given_out(turn: Turn, index: int, run: Running, progress: Progress) -> Prog
             break
         turn.commands.append(
             StartChunk(
-                index, run.attempt, run.execution_id, chunk.start, chunk.count, progress.window
+                index,
+                run.attempt,
+                run.execution_id,
+                chunk.start,
+                chunk.count,
+                progress.window,
+                progress.quiet,
             )
         )
     if not progress.is_over:

@@ -38,7 +38,8 @@ class StartTimer:
 @dataclass(frozen=True, slots=True)
 class StartChunk:
     """Repeat a container's body for ``count`` items from ``start`` on (0 for rounds without items),
-    in a child workflow; the answer is ChunkFinished."""
+    in a child workflow; the answer is ChunkFinished. A ``quiet`` one's answers are shown only when
+    the container ends."""
 
     node: int
     attempt: int
@@ -46,6 +47,7 @@ class StartChunk:
     start: int
     count: int
     window: int = 1
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

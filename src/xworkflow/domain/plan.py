@@ -39,6 +39,10 @@ class Join:
     timeout_ms: int | None = None
     on_timeout: Literal["proceed_with_available", "fail"] = "proceed_with_available"
 
+    @property
+    def waits_for_all(self) -> bool:
+        return self.wanted is None and self.timeout_ms is None
+
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
@@ -64,6 +68,30 @@ class PlanNode:
     """Whether what it gives comes in pieces: an llm that streams, or a text that quotes one."""
     quick: bool = False
     """Of a container: whether its body holds nothing but inline and local nodes."""
+    speaks: bool = False
+    """Of a container in Dify's dialect: whether there are answers inside, at any depth."""
+    may_be_left: bool = False
+    """In such a graph: whether a gather may stop it that goes on without all branches."""
+    decides: bool = False
+    """Whether its end may make responses certain (domain/responses.py)."""
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether responses behind it wait for its end: what follows it is open until then, or it
+        responds itself."""
+        is_container = self.placement is Placement.CHILD
+        return self.is_branch or self.is_output or is_container or self.join is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer or end node of a Dify graph. ``writers`` may change what it says as long as they
+    have not ended. A ``late`` one is certain only when it is given: it may still be given up, or
+    something else may stand for it."""
+
+    node: int
+    writers: tuple[int, ...] = ()
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +110,10 @@ class Plan:
     root: int
     index_of: dict[str, int]
     error_handler: ErrorHandler | None = None
+    responses: tuple[Response, ...] = ()
+    """In Dify's dialect, in the order of the drawing; those inside of containers are not here."""
+    places: int = 0
+    """How many there are of them, and of containers with answers inside."""
 
     def node(self, node_id: str) -> PlanNode:
         return self.nodes[self.index_of[node_id]]

@@ -103,6 +103,8 @@ class Progress(_Data):
     stopped: bool = False
     closing: bool = False
     due_at: int | None = None
+    quiet: bool = False
+    """Whether what is answered inside is shown only when the container ends."""
     returned: tuple[OpenChunk, ...] = ()
     """What is left of chunks that ended early, as their results were large; it goes out first."""
 
@@ -180,7 +182,7 @@ QUICK_CHUNK: Final = 250
 QUICK_CHILDREN: Final = 2
 
 
-def opened(repeat: Repeat, *, quick: bool) -> Progress:
+def opened(repeat: Repeat, *, quick: bool, quiet: bool = False) -> Progress:
     """How a container is cut into chunks.
 
     A quick body (nothing but inline and local nodes) goes in few large chunks, each with a window
@@ -189,13 +191,12 @@ def opened(repeat: Repeat, *, quick: bool) -> Progress:
     """
     total, parallelism = len(repeat.items or ()), max(1, repeat.parallelism)
     if repeat.folds:
-        return Progress(repeat=repeat, size=max(1, total))
+        return Progress(repeat=repeat, size=max(1, total), quiet=quiet)
     if quick:
         children = min(parallelism, QUICK_CHILDREN)
         fair = -(-total // (4 * children)) if parallelism > 1 else total
         size = max(-(-total // MAX_CHUNKS), min(QUICK_CHUNK, max(fair, 1)))
-        return Progress(
-            repeat=repeat, size=size, children=children, window=max(1, parallelism // children)
-        )
+        window = max(1, parallelism // children)
+        return Progress(repeat=repeat, size=size, children=children, window=window, quiet=quiet)
     size = max(1, -(-total // MAX_CHUNKS))
-    return Progress(repeat=repeat, size=size, children=parallelism)
+    return Progress(repeat=repeat, size=size, children=parallelism, quiet=quiet)

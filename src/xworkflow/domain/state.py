@@ -74,6 +74,19 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A response of a Dify run in its place (domain/responses.py). ``length`` is that of its text
+    in the output ``answer``, once it was given.
+
+    ``by_itself`` is a container whose answers are shown where they are given, in its children.
+    """
+
+    node: int
+    length: int | None = None
+    by_itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """One run, between two facts.
 
@@ -83,7 +96,8 @@ class RunState:
     keyed by the node's index as text. Times are Unix milliseconds.
 
     ``waited_ms`` is the time in which nothing but waits was left; ``idle_since`` is set while that
-    is so. ``held`` are nodes whose next attempt a pause holds back.
+    is so. ``held`` are nodes whose next attempt a pause holds back. ``said`` has the responses in
+    their order; None where the plan has none, and in a state of an older version.
     """
 
     phase: Phase
@@ -113,6 +127,7 @@ class RunState:
     waited_ms: int = 0
     idle_since: int | None = None
     debug: DebugState | None = None
+    said: tuple[Said, ...] | None = None
 
     @property
     def elapsed_ms(self) -> int:
@@ -144,6 +159,7 @@ def initial_state(  # noqa: PLR0913 - the parts of a run, each independent
         now=now,
         fixed_time=fixed_timestamp is not None,
         debug=None if debug is None else DebugState.of(debug),
+        said=() if plan.places else None,
     )
 
 
@@ -195,6 +211,8 @@ def _dump_waits(state: RunState) -> dict[str, Any]:
         dumped["idle_since"] = state.idle_since
     if state.debug is not None:
         dumped["debug"] = state.debug.model_dump(mode="json")
+    if state.said is not None:
+        dumped["said"] = [[one.node, one.length, one.by_itself] for one in state.said]
     return dumped
 
 
@@ -202,6 +220,7 @@ def load_state(data: dict[str, Any]) -> RunState:
     """The state that ``dump_state`` wrote. Keys that a newer version adds must have defaults
     here."""
     failure, usage, debug = data.get("failure"), data.get("usage"), data.get("debug")
+    said = data.get("said")
     return RunState(
         phase=data["phase"],
         nodes=base64.b64decode(data["nodes"]),
@@ -234,4 +253,5 @@ def load_state(data: dict[str, Any]) -> RunState:
         waited_ms=data.get("waited_ms", 0),
         idle_since=data.get("idle_since"),
         debug=None if debug is None else DebugState.model_validate(debug),
+        said=None if said is None else tuple(Said(*one) for one in said),
     )

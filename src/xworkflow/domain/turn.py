@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 
-from xworkflow.domain import breakpoints, chunks, events, gathering
+from xworkflow.domain import breakpoints, chunks, events, gathering, responses
 from xworkflow.domain.commands import (
     CancelChunk,
     CancelNode,
@@ -33,7 +33,7 @@ from xworkflow.domain.retry import delay_ms, may_retry
 from xworkflow.domain.state import EdgePhase, NodePhase, Phase, Running, RunState
 from xworkflow.domain.streams import in_one_piece, visible
 from xworkflow.domain.usage import added_usage
-from xworkflow.domain.values import JsonValue, display
+from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeFailure
 
 _PENDING, _QUEUED, _RUNNING = NodePhase.PENDING, NodePhase.QUEUED, NodePhase.RUNNING
@@ -67,6 +67,7 @@ class Turn:
         "ready",
         "repeats",
         "running",
+        "said",
         "seq",
         "started_at",
         "state",
@@ -105,6 +106,7 @@ class Turn:
         self.waited_ms = state.waited_ms
         self.idle_since = state.idle_since
         self.debug = state.debug
+        self.said = state.said
 
     def freeze(self) -> RunState:
         state = self.state
@@ -136,6 +138,7 @@ class Turn:
             waited_ms=self.waited_ms,
             idle_since=self.idle_since,
             debug=self.debug,
+            said=self.said,
         )
 
     # ---- time, ids, events
@@ -314,11 +317,10 @@ class Turn:
 
         Dify's answers follow one another instead, nothing between them, as its chat shows them.
         """
-        merged = {**self.outputs, **added}
-        before = self.outputs.get("answer")
-        if self.plan.dialect == "dify" and node.type != "end" and before is not None:
-            merged["answer"] = display(before) + display(added.get("answer"))
-        self.outputs = merged
+        if self.plan.dialect == "dify" and node.type != "end":
+            self.outputs = responses.said_by(self, node, added)
+        else:
+            self.outputs = {**self.outputs, **added}
 
     def write(self, node: PlanNode, result: NodeRunResult) -> None:
         for write in result.writes:
@@ -333,6 +335,11 @@ class Turn:
 
     def advance(self, node: PlanNode, handle: str | None) -> None:
         """Resolve the node's out-edges, and all that follows from it (5.3)."""
+        self.route(node, handle)
+        if node.decides:
+            responses.ended(self, node)
+
+    def route(self, node: PlanNode, handle: str | None) -> None:
         self.nodes[node.index] = _TAKEN
         if node.join is not None:
             gathering.joined(self, node)
@@ -467,6 +474,7 @@ class Turn:
         execution_id = self.next_id()
         self.nodes[index] = _RUNNING
         self.running = self.running.set(str(index), Running(1, execution_id))
+        responses.container_starts(self, node)
         if node.silent:
             self.commands.append(StartNode(index, 1, execution_id))
             return

@@ -201,6 +201,8 @@ class ChunkTask(_Wire):
     breath. (A chunk that began before there were these bounds has none.)"""
     bytes_at_once: int | None = None
     """The size of results after which no more items begin."""
+    quiet: bool = False
+    """Whether what is answered inside is shown only when the outermost such container ends."""
     nodes_in_a_history: int | None = None
     """What the items that begin in one history may have of nodes; then it continues as new."""
 

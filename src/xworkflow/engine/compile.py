@@ -15,6 +15,7 @@ from xworkflow.domain.plan import Placement, Plan, PlanNode
 from xworkflow.domain.schema import EdgeSpec, ErrorStrategy, NodeSpec, SubGraph, WorkflowSchema
 from xworkflow.domain.selectors import Selector
 from xworkflow.domain.wire import ExecutorInfo, MockNode, Policy
+from xworkflow.engine.responding import with_responses
 from xworkflow.engine.streaming import streaming_nodes
 from xworkflow.errors import DslError
 from xworkflow.nodes.base import AnyNode, AnyNodeType, ContainerNode, Node, WorkNode
@@ -189,7 +190,7 @@ class _Compiler:
         edges = [edges[drawn] for drawn in by_target]
         targets = tuple(index_of[edge.target] for edge in edges)
         streaming = streaming_nodes((compiled.node, compiled.type) for compiled in nodes)
-        return Plan(
+        plan = Plan(
             dialect=self.schema.dialect,
             nodes=tuple(
                 self.plan_node(
@@ -210,6 +211,7 @@ class _Compiler:
             index_of=index_of,
             error_handler=self.schema.error_handler,
         )
+        return with_responses(plan, nodes, bodies)
 
     def plan_node(  # noqa: PLR0913 - what a node of a plan is made of
         self,

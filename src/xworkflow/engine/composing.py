@@ -18,23 +18,19 @@ from typing import Final, TypeAlias, cast
 from xworkflow.domain import events
 from xworkflow.domain.events import Content, GraphEngineEvent
 from xworkflow.domain.ids import derived_id
-from xworkflow.domain.placeholders import segments
-from xworkflow.domain.plan import Placement, PlanNode
+from xworkflow.domain.plan import PlanNode
+from xworkflow.domain.responses import NEVER, OVER, text_of
 from xworkflow.domain.selectors import Selector
-from xworkflow.domain.state import EdgePhase, NodePhase, RunState
+from xworkflow.domain.state import NodePhase, RunState, Said
 from xworkflow.domain.streams import CHUNKS, pieces_at
 from xworkflow.domain.values import display
-from xworkflow.engine.compile import Compiled, CompiledNode
-from xworkflow.nodes.answer import AnswerData
-from xworkflow.nodes.end import EndData
+from xworkflow.engine.compile import Compiled
+from xworkflow.engine.responding import Template, template_of
 
 Composed: TypeAlias = GraphEngineEvent | Content
 """An event as it came in, or a chunk that has no place in the log of its own."""
 
 _ENDED: Final = frozenset({"node_run_succeeded", "node_run_exception"})
-_NEVER: Final = frozenset({NodePhase.SKIPPED, NodePhase.CANCELLED, NodePhase.FAILED})
-_OVER: Final = frozenset({NodePhase.TAKEN, *_NEVER})
-_BETWEEN_OUTPUTS: Final = "\n"
 _LITERAL: Final = "answer"
 """The variable that a text of the template itself belongs to."""
 
@@ -75,8 +71,11 @@ class Composer:
             if event.type in _ENDED:
                 composed += self._before_end(self.plan.node(event.data["node_id"]))
             composed.append(event)
-            if event.type == "node_run_started" and self._live:
-                composed += self._flush()  # deltas may be quicker than the history
+            # deltas may be quicker than the history; a fork brings along what was said
+            if event.type == "checkpoint_resumed" or (
+                event.type == "node_run_started" and self._live
+            ):
+                composed += self._flush()
         return composed
 
     def delta(self, node_id: str, variable: str, text: str) -> list[Content]:
@@ -111,14 +110,14 @@ class Composer:
 
     def _is_over(self, node_id: str) -> bool:
         unknown = node_id not in self.plan.index_of
-        return unknown or self._phase(node_id) in _OVER
+        return unknown or self._phase(node_id) in OVER
 
     def _source(self, selector: Selector) -> _Source:
         """A value of the pool, or what has come of it so far."""
         assert self._state is not None  # noqa: S101 - nothing is shown before the first event
         if selector[0] in self.plan.index_of:
             phase = self._phase(selector[0])
-            if phase in _NEVER:
+            if phase in NEVER:
                 return _Source((), closed=True)
             if phase != NodePhase.TAKEN:
                 live = self._live.get(selector, ()) if phase == NodePhase.RUNNING else ()
@@ -209,151 +208,163 @@ class NativeComposer(Composer):
 
 @dataclass(slots=True)
 class _Session:
-    """A response (an answer, or an end) on its way to the reader.
+    """A response on its way to the reader. ``before`` are the nodes that have ended when it starts.
 
-    ``gates`` decide whether it comes: branches, containers, other responses. ``writers`` come
-    before it and may change what it says. ``settled`` has its values once it has been given.
+    ``settled`` has its values once it has been given; ``text`` is what was shown of it before the
+    segment that is shown now.
     """
 
     node: PlanNode
-    segments: tuple[str | Selector, ...]
-    gates: frozenset[int]
-    writers: frozenset[int]
+    segments: Template
+    before: frozenset[int]
     at: int = 0
+    text: str = ""
     shown: _Shown = field(default_factory=_Shown)
-    settled: dict[Selector, _Source] = field(default_factory=dict[Selector, _Source])
-
-    def hangs_on(self, index: int) -> bool:
-        return index == self.node.index or index in self.gates or index in self.writers
+    settled: dict[Selector, _Source] | None = None
 
     @property
-    def is_done(self) -> bool:
+    def is_printed(self) -> bool:
         return self.at == len(self.segments)
 
-    def next_segment(self) -> None:
+    def next_segment(self, text: str) -> None:
         self.at += 1
+        self.text += text
         self.shown = _Shown()
 
 
 class DifyComposer(Composer):
-    """Responses print one after another, each as its template says, as soon as it is certain.
+    """Responses print one after another in the order of ``RunState.said``, each as its template
+    says, as soon as it is certain.
 
-    The chunks of a value are those of its node; the texts between are the response's own.
+    The chunks of a value are those of its node; the texts between are the response's own. What a
+    container's answers say prints when it ends, unless its children show it by themselves.
     """
 
     def __init__(self, compiled: Compiled, id_base: str) -> None:
         super().__init__(compiled, id_base)
-        self._waiting = [s for c in compiled.nodes if (s := self._session(c)) is not None]
         self._queue: list[_Session] = []
-        self._begun = False
-
-    def _session(self, compiled: CompiledNode) -> _Session | None:
-        template = _template(compiled)
-        if not template:
-            return None
-        node = self.plan.node(compiled.node.id)
-        printed = {segment[:2] for segment in template if not isinstance(segment, str)}
-        before = self._ancestors(node.index)
-        gates = {n.index for n in self.plan.nodes if n.index in before and _is_gate(n)}
-        writers = {index for index in before if self._writes(index, printed)}
-        return _Session(node, template, frozenset(gates), frozenset(writers))
-
-    def _ancestors(self, index: int) -> set[int]:
-        found: set[int] = set()
-        todo = [index]
-        while todo:
-            for edge in self.plan.nodes[todo.pop()].in_edges:
-                source = self.plan.sources[edge]
-                if source not in found:
-                    found.add(source)
-                    todo.append(source)
-        return found
-
-    def _writes(self, index: int, printed: set[Selector]) -> bool:
-        """Whether a node may change what is printed; of a container nobody knows."""
-        compiled = self.nodes[index]
-        rewrites = compiled.type.rewrites(compiled.node)
-        is_container = self.plan.nodes[index].placement is Placement.CHILD
-        return is_container or any(selector[:2] in printed for selector in rewrites)
+        self._queued: set[int] = set()
+        self._said: Sequence[Said] | None = None
+        """As it was when the queue was last looked at."""
 
     def _before_end(self, node: PlanNode) -> list[Content]:
-        self._activate(node)
-        own = [s for s in self._queue if s.node is node]
-        for session in own:
-            self._settle(session)
+        assert self._state is not None  # noqa: S101 - compose has set it
+        if self._state.said is None and node.is_output:
+            self._append(node.index)  # nobody knew of an order when this run began
+        self._take_places()
+        for session in self._queue:
+            if session.node is node:
+                self._settle(session)
         found = self._flush()
         for selector in [s for s in self._live if s[0] == node.id]:
             del self._live[selector]
         return found
 
-    def _activate(self, ended: PlanNode) -> None:
-        """Queue the responses that this end has made certain, in the order of the drawing."""
-        first = not self._begun
-        self._begun = True
-        for session in list(self._waiting):
-            if session.node is ended or (
-                (first or session.hangs_on(ended.index)) and self._is_certain(session)
-            ):
-                self._waiting.remove(session)
-                self._queue.append(session)
+    def _take_places(self) -> None:
+        """Queue the responses that have become certain."""
+        assert self._state is not None  # noqa: S101 - nothing is shown before the first event
+        said = self._state.said or ()
+        if said is not self._said:
+            self._said = said
+            for one in said:
+                self._append(one.node)
 
-    def _is_certain(self, session: _Session) -> bool:
-        """Whether a way leads to the response on which nothing is left to be decided, and nothing
-        that comes before it may still change what it says."""
-        assert self._state is not None  # noqa: S101 - compose has set it
-        if any(self._state.nodes[index] not in _OVER for index in session.writers):
-            return False
-        todo = [self.plan.root]
-        seen = set(todo)
+    def _append(self, index: int) -> None:
+        if index not in self._queued:
+            self._queued.add(index)
+            template = template_of(self.nodes[index])
+            before = self._ended_before(index) if template else frozenset[int]()
+            self._queue.append(_Session(self.plan.nodes[index], template, before))
+
+    def _ended_before(self, index: int) -> frozenset[int]:
+        """The nodes without whose end, if they run, it cannot start."""
+        found: set[int] = set()
+        todo = [index]
         while todo:
             node = self.plan.nodes[todo.pop()]
-            if node is session.node:
-                return True
-            for edge in node.out_edges:
-                phase = self._state.edges[edge]
-                is_open = phase == EdgePhase.TAKEN or (
-                    phase == EdgePhase.PENDING and node.index not in session.gates
-                )
-                target = self.plan.targets[edge]
-                if is_open and target not in seen:
-                    seen.add(target)
-                    todo.append(target)
-        return False
+            waits = node.join is None or node.join.waits_for_all
+            for edge in node.in_edges if waits else ():
+                source = self.plan.sources[edge]
+                if source not in found:
+                    found.add(source)
+                    todo.append(source)
+        return frozenset(found)
 
-    def _settle(self, session: _Session) -> None:
+    def _settle(self, session: _Session) -> dict[Selector, _Source]:
         """The response has been given: its values are those of now, and what has none prints
         nothing."""
-        for segment in session.segments[session.at :]:
-            if not isinstance(segment, str):
-                source = self._source(segment)
-                session.settled[segment] = source if source.closed else _Source((), closed=True)
+        if session.settled is None:
+            session.settled = {}
+            for segment in session.segments[session.at :]:
+                if not isinstance(segment, str):
+                    source = self._source(segment)
+                    settled = source if source.closed else _Source((), closed=True)
+                    session.settled[segment] = settled
+        return session.settled
 
     def _flush(self) -> list[Content]:
+        self._take_places()
         found: list[Content] = []
         while self._queue:
             session = self._queue[0]
-            if self._phase(session.node.id) not in _NEVER:
-                found += self._print(session)
-                if not session.is_done:
+            phase = self._phase(session.node.id)
+            if phase not in NEVER:
+                found += self._given(session) if phase == NodePhase.TAKEN else self._print(session)
+                is_open = not (session.segments and session.is_printed)
+                if is_open and phase != NodePhase.TAKEN:
                     break
             self._queue.pop(0)
         return found
 
+    def _given(self, session: _Session) -> list[Content]:
+        """The rest of a response that has been given: what it has really said."""
+        assert self._state is not None  # noqa: S101 - it has ended
+        said = self._said or ()
+        if any(one.by_itself and one.node == session.node.index for one in said):
+            return []
+        settled = self._settle(session)
+        text = text_of(said, self._state.outputs, session.node.index)
+        rest = (
+            part if isinstance(part, str) else "".join(settled[part].pieces)
+            for part in session.segments[session.at :]
+        )
+        if text is None or text == session.text + "".join(rest):
+            return self._print(session)
+        # a mocked answer, a container's, or somebody wrote a value meanwhile
+        selector = (session.node.id, _LITERAL)
+        shown = session.text + "".join(session.shown.pieces)
+        found: list[Content] = []
+        if not text.startswith(shown):
+            found.append(events.node_run_stream_replaced(session.node, selector))
+            shown = ""
+        if text != shown:
+            found.append(self._chunk(session.node, selector, text[len(shown) :], is_final=True))
+        return found
+
     def _print(self, session: _Session) -> list[Content]:
         found: list[Content] = []
-        while not session.is_done:
+        while not session.is_printed:
             segment = session.segments[session.at]
             if isinstance(segment, str):
                 selector = (session.node.id, _LITERAL)
                 found.append(self._chunk(session.node, selector, segment, is_final=True))
-                session.next_segment()
+                session.next_segment(segment)
                 continue
-            source = session.settled.get(segment) or self._source(segment)
+            source = (session.settled or {}).get(segment) or self._source_for(session, segment)
             found += self._show(session, segment, source)
             if not source.closed:
                 break
-            session.next_segment()
+            session.next_segment("".join(source.pieces))
         return found
+
+    def _source_for(self, session: _Session, selector: Selector) -> _Source:
+        """The value as far as the response is sure to say it: another node may end too late."""
+        source = self._source(selector)
+        index = self.plan.index_of.get(selector[0])
+        if index is None or index in session.before:
+            return source
+        runs = self._phase(session.node.id) == NodePhase.RUNNING
+        return source if source.closed and not runs else _Source((), closed=False)
 
     def _show(self, session: _Session, selector: Selector, source: _Source) -> list[Content]:
         index = self.plan.index_of.get(selector[0])
@@ -371,28 +382,10 @@ class DifyComposer(Composer):
 
     def _restart(self, node_id: str) -> list[Content]:
         session = self._queue[0] if self._queue else None
-        if session is None or session.is_done or not session.shown.pieces:
+        if session is None or session.is_printed or not session.shown.pieces:
             return []
         segment = session.segments[session.at]
         if isinstance(segment, str) or segment[0] != node_id:
             return []
         session.shown = _Shown()
         return [events.node_run_stream_replaced(self.plan.node(node_id), segment)]
-
-
-def _is_gate(node: PlanNode) -> bool:
-    return node.is_branch or node.is_output or node.placement is Placement.CHILD
-
-
-def _template(compiled: CompiledNode) -> tuple[str | Selector, ...]:
-    """What a response prints; nothing for any other node."""
-    match compiled.node.data:
-        case AnswerData(answer=answer):
-            return segments(answer, "dify")
-        case EndData(outputs=outputs):
-            found: list[str | Selector] = []
-            for output in outputs:
-                found += [_BETWEEN_OUTPUTS, output.value_selector]
-            return tuple(found[1:])
-        case _:
-            return ()

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from xworkflow.domain import gathering
+from xworkflow.domain import gathering, responses
 from xworkflow.domain.diagnostics import Diagnostic, Report, finding
 from xworkflow.domain.ids import IdSequence
 from xworkflow.domain.near_miss import did_you_mean
@@ -26,13 +26,13 @@ from xworkflow.domain.pool import Namespace, VariablePool
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.secret_references import NAMESPACE, is_reference, reference
 from xworkflow.domain.selectors import RESERVED, Selector, show
-from xworkflow.domain.state import EdgePhase, NodePhase, RunState, initial_state
+from xworkflow.domain.state import EdgePhase, NodePhase, RunState, Said, initial_state
 from xworkflow.domain.streams import visible
 from xworkflow.domain.turn import Turn
 from xworkflow.domain.values import JsonValue
 from xworkflow.engine.compile import Compiled
 from xworkflow.engine.graph_changes import changes
-from xworkflow.engine.past import Ended, Past, Started, Wrote
+from xworkflow.engine.past import Ended, Note, Past, Started, Wrote
 from xworkflow.errors import ValidationFailed
 
 FORCIBLE = frozenset({"F010", "F011", "F012", "F013", "F014", "F020", "F021"})
@@ -153,18 +153,23 @@ class _Forking:
                     for selector, value in values:
                         turn.pool = turn.pool.set(selector, value)
                     turn.exceptions += note.exceptions
+                case Started(node_id) if node_id in self.new.plan.index_of:
+                    responses.container_starts(turn, self.new.plan.node(node_id))
                 case Ended(node_id) if node_id in self.new.plan.index_of:
                     self.end(self.new.plan.node(node_id), note)
                 case _:
                     pass
+        self.keep_order()
 
-    def notes(self) -> Iterable[Ended | Wrote]:
+    def notes(self) -> Iterable[Note]:
         """What reused nodes did, and what was written from outside before NODE began."""
         begun = False
         for note in self.past.notes:
             match note:
                 case Started(node_id):
                     begun = begun or node_id == self.wish.from_node
+                    if node_id in self.reused:
+                        yield note
                 case Wrote(None):
                     if not begun:
                         yield note
@@ -175,8 +180,8 @@ class _Forking:
     def play_base(self) -> None:
         """The results that the run itself has reused: their values stand in its first pool."""
         first, plan = self.past.first, self.new.plan
-        left = [node_id for node_id in self.based if node_id in self.reused]
-        left = [node_id for node_id in left if node_id in plan.index_of]
+        kept = [node_id for node_id in self.based if node_id in self.reused]
+        kept = left = [node_id for node_id in kept if node_id in plan.index_of]
         if len(left) == len(self.based):
             self.turn.outputs, self.turn.exceptions = dict(first.outputs), first.exceptions
         else:
@@ -192,6 +197,46 @@ class _Forking:
                 if self.turn.failure is not None:
                     return
             left = [node_id for node_id in left if node_id not in ready]
+        self.keep_texts(kept)
+
+    def keep_texts(self, kept: Collection[str]) -> None:
+        """What the responses have said that the run itself has reused."""
+        first, turn = self.past.first, self.turn
+        if first.said is None or turn.said is None:
+            return
+        said = {self.old.plan.nodes[one.node].id: one.node for one in first.said}
+        texts = {
+            node_id: text
+            for node_id, index in said.items()
+            if node_id in kept
+            and (text := responses.text_of(first.said, first.outputs, index)) is not None
+        }
+        now = [self.new.plan.nodes[one.node].id for one in turn.said]
+        self.arrange([*(n for n in said if n in texts or n in now), *now], texts)
+
+    def keep_order(self) -> None:
+        """Responses follow one another as they did in the run."""
+        past, turn, plan = self.past.state, self.turn, self.new.plan
+        if past.said is None or turn.said is None:
+            return
+        before = [self.old.plan.nodes[one.node].id for one in past.said]
+        now = {plan.nodes[one.node].id: one for one in turn.said}
+        given = {node_id: one.node for node_id, one in now.items() if one.length is not None}
+        texts = {n: responses.text_of(turn.said, turn.outputs, index) for n, index in given.items()}
+        said = {node_id: text for node_id, text in texts.items() if text is not None}
+        order = [*(node_id for node_id in before if node_id in now), *now]
+        if len(said) == len(given) and list(dict.fromkeys(order)) != list(now):
+            self.arrange(order, said)
+
+    def arrange(self, order: Iterable[str], texts: Mapping[str, str]) -> None:
+        """Make the order of the responses this one; all texts that were given so far are named."""
+        turn, plan = self.turn, self.new.plan
+        turn.said = tuple(Said(plan.index_of[node_id]) for node_id in dict.fromkeys(order))
+        if not any(texts.values()):
+            return
+        turn.outputs = {k: v for k, v in turn.outputs.items() if k != responses.ANSWER}
+        for node_id, text in texts.items():
+            turn.add_outputs(plan.node(node_id), {responses.ANSWER: text})
 
     def has_all(self, node_id: str, left: Collection[str]) -> bool:
         """Whether nobody is left who gave something to the node before it ran."""

@@ -40,7 +40,8 @@ def carrier_of(
 ) -> Carrier:
     """What a workflow that was started with this carries. Raises CompileError.
 
-    A reader gives ``composers``, by lane; they outlive a history that is continued.
+    A reader gives ``composers``, by lane; they outlive a history that is continued. A quiet chunk
+    shows nothing, and has none.
     """
     if run.chunk is None:
         state = first_state(run, compiled, execution_id)
@@ -51,6 +52,8 @@ def carrier_of(
     container: ContainerNode[Any] = node_type
     node = container_of(run.chunk, compiled, container)
     config = config_of(run, compiled.schema)
+    if run.chunk.quiet:
+        composers = None
     return ChunkRun(
         compiled, run, container, node, config, composers=composers, in_region=in_region
     )

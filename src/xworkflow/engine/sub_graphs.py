@@ -67,6 +67,7 @@ def chunk_input(  # noqa: PLR0913, PLR0917 - the parts of a sub-graph, each inde
                 window=start.window,
                 repeat=repeat,
                 path=carrier.path(lane),
+                quiet=start.quiet or (run.chunk is not None and run.chunk.quiet),
                 nodes_at_once=NODES_AT_ONCE,
                 bytes_at_once=BYTES_AT_ONCE,
                 nodes_in_a_history=NODES_IN_A_HISTORY,
