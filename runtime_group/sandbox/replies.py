@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from xworkflow.domain.foreign_json import MAX_DEPTH, NestedTooDeeply, read_json
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.foreign_json import NestedTooDeeply, read_json
+from xworkflow.domain.values import MAX_DEPTH, JsonValue
 from xworkflow.ports import CodeResult
 from xworkflow.runtime_group.sandbox import failures
 

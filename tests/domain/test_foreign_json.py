@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from xworkflow.domain.foreign_json import MAX_DEPTH, NestedTooDeeply, read_json, well_formed
+from xworkflow.domain.foreign_json import NestedTooDeeply, read_json, well_formed
+from xworkflow.domain.values import MAX_DEPTH
 
 
 @pytest.mark.parametrize(

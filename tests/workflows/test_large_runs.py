@@ -122,6 +122,22 @@ async def test_results_larger_than_one_message_arrive(idle_bench: Bench) -> None
         assert await handle.wait() == Completed({"out": 20})
 
 
+async def test_a_result_that_no_message_holds_fails_its_node_and_keeps_the_run_going(
+    idle_bench: Bench,
+) -> None:
+    """5 MB are not sent at all: without an answer the run would wait, and ask again, for ever."""
+    deep = "function main() { let o = 1; for (let i = 0; i < 198; i++) o = { o }; return { o } }"
+    answer = MockResponse("GET", "/large", response_body="x" * 5_000_000)
+    with MockServer((answer,)) as server:
+        fetched = chain("fetched", start(), http("h", f"{server.url}/large"), end(o="h.body"))
+        scripted = chain("scripted", start(), code("c", script=deep), end(o="c.o"))
+        async with idle_bench.worker():
+            large = await (await idle_bench.start(fetched)).wait()
+            nested = await (await idle_bench.start(scripted)).wait()
+    assert "Output too large for node h (max 1769472 bytes, got 5000" in str(large)
+    assert "the result is nested too deeply" in str(nested)
+
+
 async def test_thousands_of_rounds_of_nothing_but_inline_nodes_do_not_stall_the_worker(
     bench: Bench,
 ) -> None:

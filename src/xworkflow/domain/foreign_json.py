@@ -8,17 +8,12 @@ deeply is refused.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from math import isfinite
 from typing import Any, Final, cast
 
-from xworkflow.domain.values import JsonValue
+from xworkflow.domain.values import HALF_A_PAIR, MAX_DEPTH, JsonValue
 
-MAX_DEPTH: Final = 200
-"""Nesting of a value. The models that carry it onwards refuse to go deeper than 255."""
-
-_HALF: Final = re.compile(r"[\ud800-\udfff]")
 _INT64: Final = 2**63
 _INT64_DIGITS: Final = 19
 
@@ -37,7 +32,7 @@ def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue:
         )
     except RecursionError:
         raise NestedTooDeeply(f"nested deeper than {max_depth} levels") from None
-    if text.count("[") + text.count("{") > max_depth and _depth(value) > max_depth:
+    if text.count("[") + text.count("{") > max_depth and depth_of(value) > max_depth:
         raise NestedTooDeeply(f"nested deeper than {max_depth} levels")
     return well_formed(value) if _may_hold_halves(text) else value
 
@@ -60,7 +55,7 @@ def well_formed(value: JsonValue) -> JsonValue:
 
 def _may_hold_halves(text: str) -> bool:
     escaped = "\\ud" in text or "\\uD" in text
-    return escaped or (not text.isascii() and _HALF.search(text) is not None)
+    return escaped or (not text.isascii() and HALF_A_PAIR.search(text) is not None)
 
 
 def _pool_number(digits: str) -> int | float | None:
@@ -81,7 +76,7 @@ def _null(_name: str) -> None:
     """NaN and infinities are no JSON."""
 
 
-def _depth(value: JsonValue) -> int:
+def depth_of(value: JsonValue) -> int:
     """How many arrays and objects lie inside one another."""
     depth = 0
     level = _containers([value])

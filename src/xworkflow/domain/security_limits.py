@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -142,6 +142,9 @@ class SecurityLimits(_Limits):
         return values if self.selectors is None else GuardedValues(values, self.selectors)
 
 
+OUTPUT_TOO_LARGE: Final = "output_too_large"
+
+
 class OutputTooLargeError(NodeError):
     """A node gave more than its type may."""
 
@@ -149,7 +152,7 @@ class OutputTooLargeError(NodeError):
         text = f"Output too large for node {node_id} (max {limit} bytes, got {size} bytes)"
         super().__init__(
             NodeFailure(
-                code="output_too_large",
+                code=OUTPUT_TOO_LARGE,
                 text=text,
                 severity="fatal",
                 metadata={"max": limit, "actual": size},
