@@ -17,7 +17,7 @@ from xworkflow.activities.delta_writer import DeltaWriter
 from xworkflow.activities.fitting import fitting
 from xworkflow.activities.masked_deltas import MaskedDeltas
 from xworkflow.activities.metering import metered
-from xworkflow.activities.secrets import AttemptSecrets
+from xworkflow.activities.secrets import AttemptSecrets, HttpWithSecrets
 from xworkflow.context import WorkflowContext, live_context
 from xworkflow.domain.deltas import StreamKey
 from xworkflow.domain.pool import VariablePool
@@ -163,6 +163,7 @@ class _Attempt:
         )
         return replace(
             ports,
+            http=HttpWithSecrets(ports.http, self._masker),
             credential_provider=self._secrets.watching(ports.credential_provider),
             audit_logger=self._audit.port,
         )
