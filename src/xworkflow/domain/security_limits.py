@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, Self
+from typing import Annotated, Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,9 +74,9 @@ class SelectorValidation(_Limits):
 class NodeLimits(_Limits):
     """Of one attempt of a node of one type: seconds and bytes; None is no limit."""
 
-    max_execution_time: float | None = None
-    max_output_bytes: int | None = None
-    max_memory_bytes: int | None = None
+    max_execution_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_output_bytes: Annotated[int, Field(ge=0)] | None = None
+    max_memory_bytes: Annotated[int, Field(gt=0)] | None = None
 
 
 def _standard_limits() -> dict[str, NodeLimits]:
