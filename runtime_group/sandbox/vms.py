@@ -26,6 +26,8 @@ _ENGINE_NAMES: Final[Mapping[Engine, str]] = {
 }
 _WORTH_A_SECOND_TIER: Final = ("sandbox_compilation_error", "sandbox_execution_error")
 _REPLY_SLACK: Final = 64 * 1024
+_LONGEST_SECS: Final = 7 * 86_400.0
+"""What a process may be told; there are numbers that no clock of an engine holds."""
 _INPUT_GROWTH: Final = 4
 """Bytes of an engine's heap per byte of input JSON: inputs are not the script's own doing."""
 _WASM_CODE_BYTES: Final = 7 * 1024 * 1024
@@ -73,16 +75,17 @@ class LentVm:
         _check_code(code, limits)
         inputs_json = _inputs_json(inputs, limits)
         given = len(inputs_json) + len(str(more.get("streams", "")))
+        seconds = min(limits.timeout_secs, _LONGEST_SECS)
         reply = await process.call(
             {
                 "code": code,
                 "inputs": inputs_json,
-                "timeout_secs": limits.timeout_secs,
+                "timeout_secs": seconds,
                 "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * given,
                 "max_output_bytes": limits.max_output_bytes,
                 **more,
             },
-            timeout_secs=limits.timeout_secs,
+            timeout_secs=seconds,
             # the value, and as many characters of what was printed, which JSON may write as \uXXXX
             max_reply_bytes=7 * limits.max_output_bytes + _REPLY_SLACK,
         )
