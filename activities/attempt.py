@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from xworkflow.activities.attempt_audit import AttemptAudit
 from xworkflow.activities.delta_writer import DeltaWriter
+from xworkflow.activities.fitting import fitting
 from xworkflow.activities.masked_deltas import MaskedDeltas
 from xworkflow.activities.metering import metered
-from xworkflow.activities.secrets import AttemptSecrets
+from xworkflow.activities.secrets import AttemptSecrets, HttpWithSecrets
 from xworkflow.context import WorkflowContext, live_context
 from xworkflow.domain.deltas import StreamKey
 from xworkflow.domain.pool import VariablePool
@@ -86,8 +87,16 @@ class _Attempt:
             _log.error("node %s of run %s\n%s", task.node_id, task.execution_id, trace)
             text = f"Internal error: {error!r}"
             return self._failed(NodeFailure(code="internal_error", text=text))
-        self._audit.succeeded(result)
-        return NodeReport(at=_now(), result=self._masker.model(result))
+        report = NodeReport(at=_now(), result=self._masker.model(result))
+        return self._fitting(report, result)
+
+    def _fitting(self, report: NodeReport, result: NodeRunResult) -> NodeReport:
+        sent = fitting(self._task.node_id, report)
+        if sent.failure is None:
+            self._audit.succeeded(result)
+        else:
+            self._audit.failed(NodeError(sent.failure))
+        return sent
 
     async def _within_time(self) -> NodeRunResult:
         """The node's result, within the shorter of its own time limit and its group's."""
@@ -154,12 +163,14 @@ class _Attempt:
         )
         return replace(
             ports,
+            http=HttpWithSecrets(ports.http, self._masker),
             credential_provider=self._secrets.watching(ports.credential_provider),
             audit_logger=self._audit.port,
         )
 
     def _failed(self, failure: NodeFailure) -> NodeReport:
-        return NodeReport(at=_now(), failure=self._masker.model(failure))
+        report = NodeReport(at=_now(), failure=self._masker.model(failure))
+        return fitting(self._task.node_id, report)
 
 
 def _time(task: NodeTask) -> TimeProvider:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from xworkflow.domain.results import NodeRunResult
-from xworkflow.domain.security_limits import OutputTooLargeError
+from xworkflow.domain.security_limits import OUTPUT_TOO_LARGE
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import DEFAULT_GROUP, NodeTask
 from xworkflow.errors import NodeError, NodeFailure, SandboxError
@@ -71,7 +71,7 @@ class AttemptAudit:
             if "SsrfBlocked" not in self._logged:
                 details = {"host": error.host, "rule": error.rule, "reason": error.reason}
                 self._log("SsrfBlocked", "Warning", details)
-        elif isinstance(error, OutputTooLargeError):
+        elif failure.code == OUTPUT_TOO_LARGE:
             self._log(
                 "OutputSizeExceeded", "Warning", {"node_id": self._task.node_id, **failure.metadata}
             )

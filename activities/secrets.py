@@ -7,6 +7,8 @@ and then in its credential provider, under the provider name ``env``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from xworkflow.activities.attempt_audit import AttemptAudit
@@ -23,7 +25,13 @@ from xworkflow.domain.selectors import Selector
 from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import DEFAULT_GROUP, CrossedValue, NodeTask
 from xworkflow.errors import CredentialNotFoundError, EngineError, NodeError
-from xworkflow.ports import CredentialProvider
+from xworkflow.ports import (
+    CredentialProvider,
+    HttpClient,
+    HttpRequest,
+    HttpResponse,
+    HttpStream,
+)
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.runtime_group.masking import Masker
 
@@ -119,6 +127,35 @@ class AttemptSecrets:
                     return known[spelling]
         raise CredentialNotFoundError(
             f"Credential not found: group={group_id}, provider={PROVIDER}, key={name}"
+        )
+
+
+class HttpWithSecrets:
+    """A ``ports.HttpClient`` that knows which headers and bodies hold secrets of the attempt: they
+    stay with the origin that they were drawn for."""
+
+    def __init__(self, http: HttpClient, masker: Masker) -> None:
+        self._http = http
+        self._masker = masker
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        return await self._http.send(self._marked(request))
+
+    def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpStream]:
+        return self._http.stream(self._marked(request))
+
+    def check_url(self, url: str) -> None:
+        self._http.check_url(url)
+
+    def _marked(self, request: HttpRequest) -> HttpRequest:
+        if not self._masker:
+            return request
+        names = {name.lower() for name, value in request.headers if self._masker.finds_in(value)}
+        body = (request.content or b"").decode(errors="replace")
+        return replace(
+            request,
+            credential_headers=request.credential_headers | names,
+            credential_body=request.credential_body or self._masker.finds_in(body),
         )
 
 

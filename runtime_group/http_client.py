@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -30,7 +31,11 @@ from xworkflow.runtime_group.http_transport import CheckedTransport, ResolutionE
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD: Final = frozenset({307, 308})
-_CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+_CREDENTIALS: Final = re.compile(
+    r"auth|cookie|token|secret|passw|credential|session|signature|api-?key"
+    r"|(?<!idempotency-)(?<![a-z])key(?![a-z])"
+)
+"""In the name of a header: its value is for the server that it was drawn for."""
 _OF_BODY: Final = frozenset({"content-type", "content-encoding", "content-language"})
 # what frames the message or names the connection is the client's own affair
 _OWN: Final = frozenset({"connection", "content-length", "te", "transfer-encoding", "upgrade"})
@@ -245,13 +250,24 @@ async def _parts(response: httpx.Response, request: HttpRequest) -> AsyncIterato
         _check_size(int(declared), limit)
     size = 0
     try:
-        async for part in decoded(response):
+        packed = _within(response.aiter_raw(), limit)
+        async for part in decoded(response.headers.get("content-encoding", ""), packed):
             size += len(part)
             if limit is not None:
                 _check_size(size, limit)
             yield part
     except (httpx.HTTPError, DecodingError, *_TRANSPORT_ERRORS) as error:
         raise _mapped(error, origin(response.request.url)) from error
+
+
+async def _within(body: AsyncIterator[bytes], limit: int | None) -> AsyncIterator[bytes]:
+    """The bytes as they come: what unpacks to nothing must end as well."""
+    size = 0
+    async for part in body:
+        size += len(part)
+        if limit is not None:
+            _check_size(size, limit)
+        yield part
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -273,11 +289,17 @@ def _redirected(request: HttpRequest, status: int, location: str) -> HttpRequest
     except (httpx.InvalidURL, UnicodeError) as error:
         raise invalid_url(str(error)).of_redirect() from None
     dropped: frozenset[str] = frozenset()
-    if _endpoint(new) != _endpoint(old):
-        dropped |= _CREDENTIALS | request.credential_headers | {"host"}
+    elsewhere = _endpoint(new) != _endpoint(old)
+    if elsewhere:
+        names = {name.lower() for name, _ in request.headers}
+        called_so = {name for name in names if _CREDENTIALS.search(name)}
+        dropped |= called_so | request.credential_headers | {"host"}
     if status not in _KEEP_METHOD and request.method not in ("GET", "HEAD"):
         dropped |= _OF_BODY
         request = replace(request, method="GET", content=None)
+    elif elsewhere and request.credential_body and request.content:
+        reason = "there are credentials in the body, and it leads to another origin"
+        raise EgressRefused(reason, rule="credentials_stay", host=new.host).of_redirect()
     kept = tuple(pair for pair in request.headers if pair[0].lower() not in dropped)
     return replace(request, url=str(new), headers=kept)
 

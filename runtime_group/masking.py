@@ -13,7 +13,10 @@ from pydantic import BaseModel
 MASK: Final = "***"
 SHORTEST: Final = 4
 """Characters of a secret that is looked for: shorter ones stand in every text by chance."""
-_SHORTEST_CODED: Final = 9
+_SHORTEST_CODED: Final = 5
+"""Characters of one that is looked for in Base64, where parts of it must be recognised."""
+_AS_IN_URLS: Final = ("!$%&'()*+,/:;=@[]\\^|", "!$%&'()*+,/:;=?@[\\]^`{|}")
+"""Signs that clients leave as they are in a path, and in a query."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -37,6 +40,9 @@ class Masker:
             if form in text:
                 text = text.replace(form, MASK)
         return text
+
+    def finds_in(self, text: str) -> bool:
+        return any(form in text for form in self._forms)
 
     def may_begin_in(self, text: str) -> bool:
         """Whether the end of a text may be the beginning of a secret."""
@@ -69,6 +75,8 @@ def _forms(secret: str) -> Iterator[str]:
     yield quote(secret, safe="")
     yield quote(secret)
     yield quote_plus(secret)
+    for left in _AS_IN_URLS:
+        yield quote(secret, safe=left)
     for ascii_only in (True, False):
         yield json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
     yield from _coded(secret.encode())

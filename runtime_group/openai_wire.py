@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -17,6 +16,7 @@ from xworkflow.domain.chat import (
     ToolCall,
     ToolDefinition,
 )
+from xworkflow.domain.foreign_json import read_json
 from xworkflow.domain.results import LlmUsage
 from xworkflow.domain.values import JsonValue, compact_json
 
@@ -218,8 +218,8 @@ def _error_event(error: JsonValue) -> AnswerErrorEvent:
 
 def _parsed(content: bytes | str) -> JsonValue:
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        return read_json(content)
+    except ValueError:
         raise UnreadableAnswerError("the answer is no JSON") from None
 
 
@@ -260,7 +260,7 @@ def _read_call(call: Object) -> ToolCall:
     raw: JsonValue = call.get("function")
     function = cast("Object", raw) if isinstance(raw, dict) else {}
     try:
-        arguments: JsonValue = json.loads(function.get("arguments") or "{}")
-    except (TypeError, ValueError, RecursionError):
+        arguments: JsonValue = read_json(function.get("arguments") or "{}")
+    except (AttributeError, TypeError, ValueError):
         arguments = {}
     return ToolCall(str(call.get("id") or ""), str(function.get("name") or ""), arguments)

@@ -8,6 +8,7 @@ from typing import Final
 from temporalio.common import RetryPolicy
 
 from xworkflow.domain.policy import EngineConfig
+from xworkflow.domain.retry import LONGEST_MS
 
 LOST_WORKER_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -27,6 +28,8 @@ backstop."""
 
 _DEFAULT_TASK_TIMEOUT = timedelta(seconds=10)
 _NO_LIMIT = timedelta(hours=24)
+_LONGEST = timedelta(milliseconds=LONGEST_MS)
+_LONGEST_SECS = _LONGEST.total_seconds()
 
 
 def region_timeout(task_timeout: timedelta | None) -> timedelta:
@@ -40,7 +43,10 @@ def region_timeout(task_timeout: timedelta | None) -> timedelta:
 
 def start_to_close(timeout_secs: float | None, config: EngineConfig) -> timedelta:
     """How long one attempt of a node may take."""
-    if timeout_secs is not None:
-        return timedelta(seconds=timeout_secs) + _GRACE
-    limit = config.max_execution_time_secs
-    return _NO_LIMIT if limit is None else timedelta(seconds=limit) + _GRACE
+    limit = config.max_execution_time_secs if timeout_secs is None else timeout_secs
+    return _NO_LIMIT if limit is None else _bounded(limit) + _GRACE
+
+
+def _bounded(seconds: float) -> timedelta:
+    """At most a year: no duration holds some numbers, and the run would stand still for good."""
+    return timedelta(seconds=seconds) if seconds < _LONGEST_SECS else _LONGEST

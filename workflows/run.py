@@ -27,6 +27,7 @@ from xworkflow.domain.wire import (
 )
 from xworkflow.engine.carrier import LaneEffect
 from xworkflow.workflows.commanded import Commanded
+from xworkflow.workflows.messages import check_payload
 from xworkflow.workflows.shell import Shell
 from xworkflow.workflows.snapshot import debug_report
 
@@ -52,6 +53,7 @@ class GraphWorkflow(Commanded):
         if result is None:
             workflow.continue_as_new(shell.next_input())
         assert isinstance(result, RunResult)  # noqa: S101 - a chunk is not started under this name
+        check_payload("The outputs of the run are", result, result.outputs)
         if result.status == "aborted" and shell.cancelled:
             raise asyncio.CancelledError
         if result.status in ("failed", "aborted") and result.error is not None:

@@ -80,6 +80,7 @@ from xworkflow.engine.waiting import waiting_of
 from xworkflow.workflows.children import Child, in_background, why_lost
 from xworkflow.workflows.context import context_of
 from xworkflow.workflows.details import Details
+from xworkflow.workflows.messages import FLUSHES, Unsent, check_payload
 from xworkflow.workflows.options import (
     LOST_WORKER_RETRY,
     ONCE,
@@ -121,6 +122,7 @@ class Shell:
         self._local: list[tuple[int, StartNode]] = []
         self._region_runs = False
         self._regions = 0
+        self._unsent = Unsent()
         self._handler: Child[RunResult] | None = None
         self._result: RunResult | ChunkEnd | None = None
         self._continues = False
@@ -278,7 +280,11 @@ class Shell:
         due = self._result is None and (self._local or breathes)
         if due and not (self._region_runs or self._slot.away):
             starts, self._local = tuple(self._local), []
-            self._start_region(starts, admit=False)
+            if starts and self._unsent.is_much and workflow.patched(FLUSHES):
+                for lane, start in starts:
+                    self._start_activity(lane, start)
+            else:
+                self._start_region(starts, admit=False)
         self._mind_slot()
         if self.run_input.root_id is not None:
             self._tell_root()
@@ -401,6 +407,8 @@ class Shell:
         task = self.carrier.lanes[lane].task(
             start, self._execution_id, stream=self.run_input.options.stream
         )
+        parts = ([value.value for value in task.values], task.pool)
+        check_payload(f"What goes to node {task.node_id} is", task, *parts)
         handle = workflow.start_activity(
             task.node_type,
             task,
@@ -419,6 +427,7 @@ class Shell:
 
     def _node_ended(self, lane: int, start: StartNode, done: asyncio.Future[NodeReport]) -> None:
         self._activities.pop((lane, start.node), None)
+        self._unsent.sent()
         report = _report_of(done, self.now())
         take: Take = lambda: self._feed(  # noqa: E731 - one line of work
             lane, fact_of(start.node, start.attempt, report)
@@ -503,6 +512,7 @@ class Shell:
                 raise RuntimeError("the admission was lost")
             self._admit(report)
         for finished in report.finished:
+            self._unsent.add(finished.report)
             fact = fact_of(finished.node, finished.attempt, finished.report)
             self._perform(self._feed(finished.lane, fact))
         self._send_on(report)

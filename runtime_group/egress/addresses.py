@@ -16,6 +16,11 @@ Kind: TypeAlias = Literal["metadata", "loopback", "private", "public"]
 METADATA_HOSTS: Final = frozenset(
     {
         "metadata",
+        "metadata.azure.internal",
+        "api.metadata.cloud.ibm.com",
+        "metadata.packet.net",
+        "metadata.platformequinix.com",
+        "rancher-metadata",
         "metadata.google.internal",
         "metadata.goog",
         "metadata.tencentyun.com",
@@ -30,11 +35,17 @@ METADATA_ADDRESSES: Final[frozenset[Address]] = frozenset(
         "169.254.170.2",  # AWS, credentials of a container
         "169.254.170.23",  # AWS, credentials of a pod
         "168.63.129.16",  # Azure's wire server
+        "169.254.0.23",  # Tencent
+        "169.254.42.42",  # Scaleway
         "100.100.100.200",  # Alibaba
         "192.0.0.192",  # Oracle
         "fd00:ec2::254",
         "fd00:ec2::23",
         "fd20:ce::254",  # Google
+        "fd00:42::42",  # Scaleway
+        "fd00:a9fe:a9fe::1",  # Akamai
+        "fd00:c1::a9fe:a9fe",  # Oracle
+        "fe80::a9fe:a9fe",  # OpenStack
     )
 )
 
@@ -72,6 +83,8 @@ _SPECIAL_V6: Final = tuple(
     )
 )
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+_OWN_NAT64: Final = IPv6Network("64:ff9b:1::/48")
+_TRANSLATED: Final = IPv6Network("::ffff:0:0:0/96")
 _COMPATIBLE: Final = IPv6Network("::/96")
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
@@ -95,15 +108,17 @@ def kind_of(address: Address) -> Kind:
 def embedded(address: Address) -> Address:
     """The IPv4 address that an IPv6 one leads to, else the address itself.
 
-    Mapped, compatible, NAT64, 6to4, Teredo and ISATAP.
+    Mapped, translated, compatible, NAT64 (the network's own prefix included), 6to4, Teredo, ISATAP.
     """
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     low = int(address) & 0xFFFFFFFF
-    if address in _NAT64 or (address in _COMPATIBLE and low > 1):
+    if address in _NAT64 or address in _TRANSLATED or (address in _COMPATIBLE and low > 1):
         return IPv4Address(low)
+    if address in _OWN_NAT64:
+        return _in_own_nat64(int(address), low)
     if address.sixtofour is not None:
         return address.sixtofour
     if address.teredo is not None:
@@ -111,6 +126,13 @@ def embedded(address: Address) -> Address:
     if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
         return IPv4Address(low)
     return address
+
+
+def _in_own_nat64(whole: int, low: int) -> IPv4Address:
+    """At the end (a prefix of 96 bits below), else as in a prefix of 48 bits, around bits 64 to 71
+    (RFC 6052)."""
+    around = ((whole >> 64) & 0xFFFF) << 16 | (whole >> 40) & 0xFFFF
+    return IPv4Address(low or around)
 
 
 def _kind_of_v4(address: IPv4Address) -> Kind:

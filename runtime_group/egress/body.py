@@ -10,8 +10,6 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-import httpx
-
 from xworkflow.errors import NodeError
 
 SLICE: Final = 64 * 1024
@@ -25,10 +23,10 @@ class DecodingError(Exception):
     """A body that is not packed as its headers say."""
 
 
-async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body's content. Raises DecodingError, and NodeError for a decompression bomb."""
-    decoder = _decoder(response.headers.get("content-encoding", ""))
-    async for part in response.aiter_raw():
+async def decoded(encoding: str, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A body's content. Raises DecodingError, and NodeError for a decompression bomb."""
+    decoder = _decoder(encoding)
+    async for part in body:
         if decoder is None:
             yield part
             continue
@@ -48,25 +46,36 @@ class _Inflater:
         self._taken = 0
         self._given = 0
         self._started = False
+        self._between = b""
+        self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._taken += len(data)
         self._started = self._started or bool(data)
-        while data:
+        # what comes behind the end is no longer given to zlib, which would keep all of it
+        while data and not self._ended:
+            if self._zlib.eof and not self._goes_on(data):
+                return
+            data, self._between = self._between + data, b""
             unpacked = self._unpack(data)
             if unpacked:
                 self._given += len(unpacked)
                 self._check_ratio()
                 yield unpacked
-            if not self._zlib.eof:
-                data = self._zlib.unconsumed_tail
-            elif self._gzip:
-                data = self._zlib.unused_data
-                if not data.startswith(_MEMBER):
-                    return  # padding, which other clients ignore as well
-                self._zlib = self._new()
-            else:
-                return
+            data = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Whether another member begins behind the one that ended; padding is ignored, as other
+        clients do."""
+        begin = self._between + data
+        if self._gzip and len(begin) < len(_MEMBER) and _MEMBER.startswith(begin):
+            self._between = begin
+            return False
+        if not (self._gzip and begin.startswith(_MEMBER)):
+            self._ended = True
+            return False
+        self._zlib = self._new()
+        return True
 
     def finish(self) -> None:
         """Raises DecodingError when the stream broke off."""

@@ -8,6 +8,9 @@ from typing import Any, Final, get_args
 from xworkflow.errors import NodeError, NodeFailure, SandboxCode, SandboxError
 
 _OUT_OF_MEMORY: Final = "Memory limit exceeded"
+_LONGEST_TEXT: Final = 2500
+_OF_PROCESSES: Final = frozenset({"config_error", "template_error", "module_wanted"})
+"""Codes beside a sandbox's own that our engines report."""
 
 
 def timed_out() -> SandboxError:
@@ -55,13 +58,20 @@ def unavailable(detail: str) -> SandboxError:
     return SandboxError("sandbox_execution_error", f"Sandbox unavailable: {detail}")
 
 
+def unreadable(engine: str) -> SandboxError:
+    return unavailable(f"the {engine} process gave no answer")
+
+
 def reported(reply: Mapping[str, Any]) -> NodeError:
     """The error that a process reports with ``error`` and ``text``.
 
-    The process is not trusted: a code that no sandbox has makes a plain NodeError, never retryable.
+    The process is not trusted: a code that our engines do not report is an error of the script, so
+    that none can speak for a quota or a policy.
     """
-    code, text = str(reply["error"]), str(reply.get("text", ""))
+    code, text = reply["error"], str(reply.get("text", ""))[:_LONGEST_TEXT]
     for known in get_args(SandboxCode):
         if code == known:
             return SandboxError(known, text)
-    return NodeError(NodeFailure(code=code, text=text))
+    if isinstance(code, str) and code in _OF_PROCESSES:
+        return NodeError(NodeFailure(code=code, text=text))
+    return SandboxError("sandbox_execution_error", text)

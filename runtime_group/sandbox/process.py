@@ -171,7 +171,7 @@ class SandboxProcess:
             return read_reply(frame)
         except ValueError:
             self.kill()  # whatever it is by now, it is not our engine
-            raise failures.unavailable(f"the {self.engine} process gave no answer") from None
+            raise failures.unreadable(self.engine) from None
 
     def _death(self) -> SandboxError:
         if self._closing:

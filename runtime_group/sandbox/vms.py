@@ -15,6 +15,7 @@ from xworkflow.errors import MisuseError, NodeError, SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits
 from xworkflow.runtime_group.sandbox import failures
 from xworkflow.runtime_group.sandbox.process import Engine, SandboxProcess
+from xworkflow.runtime_group.sandbox.replies import result_of
 from xworkflow.runtime_group.sandbox.wasm_cache import WORTH_BYTES
 
 _ENGINE_NAMES: Final[Mapping[Engine, str]] = {
@@ -25,6 +26,8 @@ _ENGINE_NAMES: Final[Mapping[Engine, str]] = {
 }
 _WORTH_A_SECOND_TIER: Final = ("sandbox_compilation_error", "sandbox_execution_error")
 _REPLY_SLACK: Final = 64 * 1024
+_LONGEST_SECS: Final = 7 * 86_400.0
+"""What a process may be told; there are numbers that no clock of an engine holds."""
 _INPUT_GROWTH: Final = 4
 """Bytes of an engine's heap per byte of input JSON: inputs are not the script's own doing."""
 _WASM_CODE_BYTES: Final = 7 * 1024 * 1024
@@ -72,18 +75,19 @@ class LentVm:
         _check_code(code, limits)
         inputs_json = _inputs_json(inputs, limits)
         given = len(inputs_json) + len(str(more.get("streams", "")))
+        seconds = min(limits.timeout_secs, _LONGEST_SECS)
         reply = await process.call(
             {
                 "code": code,
                 "inputs": inputs_json,
-                "timeout_secs": limits.timeout_secs,
+                "timeout_secs": seconds,
                 "memory_bytes": limits.max_memory_bytes + _INPUT_GROWTH * given,
                 "max_output_bytes": limits.max_output_bytes,
                 **more,
             },
-            timeout_secs=limits.timeout_secs,
-            # the value, and as much again for what was printed, doubled by JSON's escapes
-            max_reply_bytes=4 * limits.max_output_bytes + _REPLY_SLACK,
+            timeout_secs=seconds,
+            # the value, and as many characters of what was printed, which JSON may write as \uXXXX
+            max_reply_bytes=7 * limits.max_output_bytes + _REPLY_SLACK,
         )
         if "error" in reply:
             raise failures.reported(reply)
@@ -110,14 +114,7 @@ class CodeVm(LentVm):
         more: dict[str, str | int] = {"typescript": 1} if typescript else {}
         if streams:
             more["streams"] = _inputs_json(streams, limits)
-        reply = await self._call(code, inputs, limits, **more)
-        chunks = reply.get("chunks")
-        return CodeResult(
-            value=reply["value"],
-            stdout=reply["stdout"],
-            engine=engine,
-            chunks=None if chunks is None else tuple(chunks),
-        )
+        return result_of(await self._call(code, inputs, limits, **more), engine)
 
 
 class SecondTier(Protocol):
@@ -207,7 +204,7 @@ class WasmVm(LentVm):
         )
         guest_memory = limits.max_memory_bytes
         reply = await self._call(code, inputs, within, guest_memory_bytes=guest_memory, **more)
-        return CodeResult(value=reply["value"], engine=_ENGINE_NAMES["wasm"])
+        return result_of(reply, _ENGINE_NAMES["wasm"])
 
 
 class ModuleSource(Protocol):
@@ -283,7 +280,7 @@ class TemplateVm(LentVm):
         """Render a Jinja2 template. Raises SandboxError, or NodeError ``template_error``."""
         safety = {} if limits.template is None else {"safety": limits.template.model_dump_json()}
         reply = await self._call(template, variables, limits, dialect=dialect, **safety)
-        return str(reply["value"])
+        return str(result_of(reply, "template").value)
 
 
 def _check_code(code: str, limits: SandboxLimits) -> None:

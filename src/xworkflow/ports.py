@@ -166,7 +166,9 @@ class HttpRequest:
 
     ``timeout_secs`` bounds the whole exchange, redirects included; the three others bound one
     connect, one wait for bytes and one write within it. ``credential_headers`` (lower case) never
-    follow a redirect to another origin; ``authorization`` and ``cookie`` never do anyway.
+    follow a redirect to another origin; ``authorization``, ``cookie`` and what is called like a key
+    or token never do anyway. Nor does a body with credentials (``credential_body``): such a
+    redirect is refused.
     """
 
     method: str
@@ -178,6 +180,7 @@ class HttpRequest:
     read_timeout_secs: float | None = None
     write_timeout_secs: float | None = None
     credential_headers: frozenset[str] = frozenset()
+    credential_body: bool = False
     max_response_bytes: int | None = None
     follow_redirects: bool = True
     verify_tls: bool = True

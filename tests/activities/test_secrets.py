@@ -286,3 +286,52 @@ async def test_the_logs_of_a_request_hold_no_secret(
     with caplog.at_level(logging.INFO):
         await attempt(group, task("http-request", http(f"{echo.url}/{{{{#env.KEY#}}}}"), KEY))
     assert [form for form in forms() if form in caplog.text] == []
+
+
+class Away(MockServer):
+    """A server that sends its clients to another one."""
+
+    def __init__(self, other: str) -> None:
+        super().__init__()
+        self._other = other
+
+    def answer(self, request: ReceivedRequest) -> MockResponse:
+        self.requests.append(request)
+        return MockResponse(request.method, request.path, 307, {"Location": self._other})
+
+
+async def test_a_secret_in_any_header_stays_with_the_origin_that_it_was_drawn_for(
+    group: RuntimeGroup, echo: Echo
+) -> None:
+    headers = [{"key": "X-Tenant", "value": "t-{{#env.KEY#}}"}, {"key": "X-Trace", "value": "1"}]
+    group.secret_store.keep(KEPT, {"KEY": "s3cret-value"})
+    with Away(f"{echo.url}/x") as away:
+        report = await attempt(group, task("http-request", http(away.url, headers=headers), KEY))
+        assert away.requests[0].headers["x-tenant"] == "t-s3cret-value"
+    assert report.failure is None
+    assert "x-tenant" not in echo.requests[0].headers
+    assert echo.requests[0].headers["x-trace"] == "1"
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"body": {"type": "json", "data": {"a": "{{#env.KEY#}}"}}},
+        {
+            "body": {"type": "json", "data": "{}"},
+            "authorization": {"type": "api_key", "key": "k", "value": "v", "position": "body"},
+        },
+    ],
+    ids=["secret", "api key"],
+)
+async def test_a_secret_in_a_body_is_not_sent_on_to_another_origin(
+    group: RuntimeGroup, echo: Echo, log: Recorded, drawn: dict[str, Any]
+) -> None:
+    with Away(f"{echo.url}/x") as away:
+        data = http(away.url, **{"method": "POST", **drawn})
+        report = await attempt(group, task("http-request", data, KEY))
+        assert len(away.requests) == 1
+    assert echo.requests == []
+    assert report.failure is not None
+    assert "(rule credentials_stay)" in report.failure.text
+    assert "SsrfBlocked" in log.types

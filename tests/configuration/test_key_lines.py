@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xworkflow.configuration.key_lines import line_of
+from xworkflow.configuration.key_lines import KeyLines
 
 TEXT = """\
 a = 1
@@ -36,8 +36,8 @@ m = 5
 def test_a_key_is_on_its_line_or_on_that_of_its_table(
     path: tuple[str, ...], line: int | None
 ) -> None:
-    assert line_of(TEXT, path) == line
+    assert KeyLines(TEXT).line_of(path) == line
 
 
 def test_what_is_no_toml_has_no_lines() -> None:
-    assert line_of('[[[\n= 3\n"a" b = 1\n', ("a",)) is None
+    assert KeyLines('[[[\n= 3\n"a" b = 1\n').line_of(("a",)) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,3 +241,73 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file") as caught:
         read_settings(tmp_path / "none.toml")
     assert "none.toml" in str(caught.value)
+
+
+NESTED = "tables and lists lie in one another, more than 50 deep"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a = " + "[" * 20_000 + "]" * 20_000, NESTED),
+        ("a = " + "{a=" * 5_000 + "1" + "}" * 5_000, NESTED),
+        ("\n" + ".".join(["a"] * 5_000) + " = 1", f"2: a: {NESTED}"),
+        ("[" + ".".join(["groups"] * 300) + "]", f"1: groups: {NESTED}"),
+        ("[worker]\nprocesses = " + "9" * 5_000, "is no TOML: Exceeds the limit"),
+        ("[worker]\0", "is no TOML: "),
+        ("[groups.g.limits.code]\nmax_execution_time = nan", "should be a finite number"),
+        ("[groups.g.limits.code]\nmax_execution_time = -1", "should be greater than 0"),
+        ("[groups.g.limits.code]\nmax_output_bytes = -1", "greater than or equal to 0"),
+        ("[groups.g.network]\nallowed_ports = [0]", "should be greater than 0"),
+        ("[groups.g.network]\nallowed_ports = [65536]", "should be less than 65536"),
+        ("[groups.g.network]\nmax_redirects = -1", "greater than or equal to 0"),
+        ("[groups.g.network]\ndenied_domains = ['*']", "'*' is no name of a host"),
+        ("[groups.g.network]\ndenied_domains = ['http://x.y']", "is no name of a host"),
+        ("[groups.g.network]\ndenied_domains = ['x.y:80']", "is no name of a host"),
+        ("[groups.g.http]\ntcp_keepalive = 99999999999", "less than or equal to 32767"),
+        ('[groups.g]\nfile_directory = "a\\u0000b"', "there is no such path"),
+        ('[groups.g]\nfile_directory = "~nobody-of-that-name/x"', "there is no such user"),
+    ],
+    ids=range(18),
+)
+def test_a_hostile_file_is_one_sentence_and_no_traceback(text: str, problem: str) -> None:
+    (told,) = problems(text)
+    assert problem in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[providers.o]\nbase_url = 'ftp://u:s3cret@h'",
+        "[providers.o]\napi_key = { env = ['s3cret'] }",
+        "[providers.o]\napi_key = ['s3cret']",
+        "[providers.o]\napi_key = { value = 's3cret' }",
+        "[worker]\nprocesses = 'redis://:s3cret@h'",
+    ],
+)
+def test_no_problem_repeats_what_may_be_a_secret(text: str) -> None:
+    assert "s3cret" not in " ".join(problems(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x = """\n' + "a" * 60 + '\n"""\n',
+        'x = """\n' + "a." * 5_000 + '!\n"""\n',
+        'x = """\n[' + "]" * 50_000 + 'x\n"""\n',
+        'x = """\n' + " " * 20_000 + 'x\n"""\n',
+        "".join(f"[groups.g{number}]\nlevel = 'x'\n" for number in range(1_000)),
+        "".join(f"k{number} = 1\n" for number in range(3_000)),
+    ],
+    ids=["word", "dots", "brackets", "spaces", "groups", "keys"],
+)
+def test_lines_are_found_in_time_that_is_linear_in_the_file(text: str) -> None:
+    began = time.process_time()
+    assert problems(text)
+    assert time.process_time() - began < 5
+
+
+def test_a_file_may_begin_with_the_sign_of_its_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "xworkflow.toml"
+    path.write_bytes(b"\xef\xbb\xbf[worker]\r\nprocesses = 2\r\n")
+    assert read_settings(path).worker.processes == 2

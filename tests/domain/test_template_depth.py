@@ -23,6 +23,30 @@ DEEP = [
     "{% set a = 1" + " // 1" * 30_000 + " %}",
     "{# a comment #}{{ '{#' }}{{ 1" + " % 1" * 30_000 + " }}",
     "{{ \u20ac }}{{ 1" + " * 1" * 30_000 + " }}",  # no character of a template
+    # what stands behind an operand
+    *(
+        f"{opening}{step * 30_000}{closing}"
+        for opening, step, closing in (
+            ("{{ v", ".a", " }}"),
+            ("{{ v", "[0]", " }}"),
+            ("{{ v", "[0:1]", " }}"),
+            ("{{ v", "()", " }}"),
+            ("{{ v", ".a()", " }}"),
+            ("{{ 'a'", ".upper()", " }}"),
+            ("{{ v", "|e", " }}"),
+            ("{{ v", "|default(1)", " }}"),
+            ("{{ [1, f(v", ".a", ")] }}"),
+            ("{{ v", " is defined", " }}"),
+            ("{{ 1", " if 1 else 1", " }}"),
+            ("{{ ", "1 if 1 else ", "1 }}"),
+            ("{% do v", "()", " %}"),
+            ("{% set v", ".a", " = 1 %}"),
+            ("{% set ", "(", "v = 1 %}"),
+            ("{% for ", "(", "v in l %}{% endfor %}"),
+            ("{% filter e", "|e", " %}{% endfilter %}"),
+            ("{% set v", "|e", " %}{% endset %}"),
+        )
+    ),
 ]
 
 
@@ -45,8 +69,12 @@ def test_a_template_that_is_too_deep_is_a_syntax_error_and_not_the_end(template:
         "{% raw %}" + "{{ 1 + 1 }} {% elif %}" * 2_000 + "{% endraw %}",
         "{% if v %}" + "{% elif v %}" * 500 + "{% endif %}",
         "{# " + "a + b - c " * 5_000 + " #}{{ '" + "-" * 5_000 + "' }}",
+        "{{ [" + "{'a': v.b.c[0]|upper, 'd': f(v) if v.e is defined else -1}, " * 1_000 + "] }}",
+        "{{ v.a" + " + v.b[0]|length" * 900 + " }}",
+        "{% set a, b = f(v.c)|d(1), v %}" * 1_000,
+        "Prose. With (brackets), [links](to), and so on... " * 1_000 + "{{ v.a }}",
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_a_long_template_is_not_deep(template: str) -> None:
     assert too_deep(template) is None
@@ -56,6 +84,7 @@ def test_a_long_template_is_not_deep(template: str) -> None:
 def test_the_deepest_that_passes_fits_a_small_stack() -> None:
     """In a thread with a megabyte of stack, where the main thread has eight."""
     deepest = "{{ 1" + " + 1" * 1_000 + " }}{% if v %}" + "{% elif v %}" * 500 + "{% endif %}"
+    deepest += "{{ '' " + "[0:]" * 400 + "|e" * 600 + " }}"
     texts: list[str] = []
     before = threading.stack_size(1024 * 1024)
     try:

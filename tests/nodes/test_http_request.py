@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from email import message_from_bytes
 from email.message import Message
 from typing import Any, cast
@@ -412,11 +413,38 @@ async def test_dify_outputs_hold_the_headers_as_an_object() -> None:
         ("text/html; charset=latin-1", "é"),
         ("text/html; charset=nope", "\ufffd"),
         ("text/html", "\ufffd"),
+        ("text/html; charset=ISO-8859-15", "é"),
+        ("text/html; charset=windows-1252", "é"),
+        ("text/html; charset=Shift_JIS", "\ufffd"),
+        ("text/html; charset=x\0", "\ufffd"),
     ],
 )
 async def test_dify_reads_the_charset_that_the_server_names(content_type: str, text: str) -> None:
     response = HttpResponse(200, (("content-type", content_type),), b"\xe9")
     assert (await outputs(response, "dify"))["body"] == text
+
+
+@pytest.mark.parametrize(
+    "charset",
+    [
+        "punycode",
+        "idna",
+        "undefined",
+        "unicode_escape",
+        "raw-unicode-escape",
+        "utf-7",
+        "hex",
+        "zip",
+    ],
+)
+async def test_a_server_cannot_choose_a_codec_that_is_no_charset(charset: str) -> None:
+    """Some are slow by design, some fail always, some make what cannot be sent onwards."""
+    content = rb"\ud800 +2AA-" + b"a" * 200_000 + b"-" + b"a99" * 50_000
+    response = HttpResponse(200, (("content-type", f"text/x; charset={charset}"),), content)
+    began = time.process_time()
+    body = (await outputs(response, "dify"))["body"]
+    assert body == content.decode()
+    assert time.process_time() - began < 0.5
 
 
 def response_of(content: bytes, content_type: str = "", disposition: str = "") -> HttpResponse:

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import socket
 import threading
+import time
+import zlib
 from collections.abc import AsyncIterator
 from email import message_from_bytes
 from email.message import Message
@@ -21,7 +23,7 @@ from xworkflow.nodes.base import Node
 from xworkflow.nodes.http_data import HttpRequestData
 from xworkflow.nodes.http_request import HttpRequestNode
 from xworkflow.ports import HttpClient, HttpRequest, Ports, SandboxPool, TimeProvider
-from xworkflow.runtime_group.egress import Address, MetadataBlocked
+from xworkflow.runtime_group.egress import Address, MetadataBlocked, body
 from xworkflow.runtime_group.files import GroupFiles
 from xworkflow.runtime_group.http import HttpClientProvider, HttpPoolConfig, PooledHttpClient
 from xworkflow.runtime_group.llm_registry import LlmProviderRegistry
@@ -296,6 +298,45 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(
     assert arrived["x-trace"] == "d"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("X-Api-Key", "api_key", "apikey", "X-Auth-Token", "X-Goog-Api-Key", "Private-Token"),
+        *(
+            "Ocp-Apim-Subscription-Key",
+            "X-Amz-Security-Token",
+            "X-Session-Id",
+            "Proxy-Authorization",
+        ),
+        *("X-Client-Secret", "X-Password", "X-Hub-Signature-256", "Cookie2", "X-Functions-Key"),
+    ],
+)
+async def test_what_is_called_like_a_key_stays_with_its_origin(
+    client: PooledHttpClient, server: Server, other_server: Server, name: str
+) -> None:
+    server.answer = redirecting(307, f"{other_server.url}/next")
+    headers = ((name, "a"), ("Idempotency-Key", "b"), ("X-Keyword", "c"), ("X-Author", "d"))
+    await client.send(get(f"{server.url}/", headers=headers))
+    arrived = other_server.seen[0].headers
+    assert name.lower() not in arrived
+    assert (arrived["idempotency-key"], arrived["x-keyword"]) == ("b", "c")
+
+
+@pytest.mark.parametrize(("status", "sent"), [(303, True), (307, False), (308, False)])
+async def test_a_body_with_credentials_is_not_sent_to_another_origin(
+    client: PooledHttpClient, server: Server, other_server: Server, status: int, sent: bool
+) -> None:
+    server.answer = redirecting(status, f"{other_server.url}/next")
+    request = HttpRequest("POST", f"{server.url}/", content=b"k=s3cret", credential_body=True)
+    if sent:
+        await client.send(request)
+        assert other_server.seen[0].body == b""
+    else:
+        error = await failure(client, request)
+        assert "Redirect blocked: there are credentials in the body" in str(error)
+        assert other_server.seen == []
+
+
 async def test_credentials_follow_a_redirect_within_the_origin(
     client: PooledHttpClient, server: Server
 ) -> None:
@@ -544,3 +585,36 @@ async def test_a_body_that_grows_too_large_is_given_up(client: PooledHttpClient)
     with MockServer((answer,)) as mock, pytest.raises(NodeError, match="too large"):
         async with client.stream(get(f"{mock.url}/", max_response_bytes=250)) as stream:
             assert [part async for part in stream.parts] == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_what_follows_a_packed_body_is_neither_kept_nor_unpacked(encoding: str) -> None:
+    """zlib would keep all of it, and copy it each time: 13 s for 65 MB."""
+    inflater = body._Inflater(encoding)
+    packed = gzip.compress(b"x") if encoding == "gzip" else zlib.compress(b"x")
+    assert b"".join(inflater.feed(packed)) == b"x"
+    began = time.process_time()
+    for _ in range(1_000):
+        assert list(inflater.feed(bytes(65_536))) == []
+    inflater.finish()
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 19, 20, 21, 22, 23, 1_000])
+def test_the_members_of_a_packed_body_may_be_cut_anywhere(size: int) -> None:
+    packed = gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two") + bytes(40)
+    inflater = body._Inflater("gzip")
+    parts = [packed[at : at + size] for at in range(0, len(packed), size)]
+    assert b"".join(out for part in parts for out in inflater.feed(part)) == b"one two"
+    inflater.finish()
+
+
+async def test_a_packed_body_that_unpacks_to_nothing_ends_at_the_limit(
+    client: PooledHttpClient, server: Server
+) -> None:
+    empty = zlib.compressobj()
+    packed = empty.compress(b"") + empty.flush(zlib.Z_SYNC_FLUSH) + b"\0\0\0\xff\xff" * 50_000
+    headers = {"Content-Encoding": "deflate", "Content-Length": ""}
+    server.answer = lambda _: Reply(body=packed, headers=headers)
+    error = await failure(client, get(server.url, max_response_bytes=100_000))
+    assert "HTTP response too large (max 100000 bytes" in str(error)

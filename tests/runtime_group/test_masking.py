@@ -6,6 +6,7 @@ import json
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus, urlencode
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +80,20 @@ def test_the_longer_of_two_secrets_leaves_no_rest() -> None:
 def test_what_is_too_short_to_be_a_secret_spoils_no_text(secret: str) -> None:
     assert masker(secret).text("banana aaa") == "banana aaa"
     assert not masker(secret)
+
+
+@given(SECRETS.filter(lambda text: not set("?#%.") & set(text)))
+def test_a_secret_is_found_as_a_client_writes_it_into_a_url(secret: str) -> None:
+    """Which signs it leaves as they are depends on the place."""
+    plain = "".join(sign for sign in secret if sign.isprintable())
+    if len(plain) < SHORTEST:
+        return
+    for text in (f"http://h/p/x{plain}/y", f"http://h/?key={plain}&z=1"):
+        assert MASK in masker(plain).text(str(httpx.URL(text))), text
+
+
+@pytest.mark.parametrize("secret", ["hunt3", "pass-1", "hunter22"])
+def test_a_short_password_is_found_in_basic_credentials(secret: str) -> None:
+    for user in ("", "u", "ab", "abc"):
+        coded = b64encode(f"{user}:{secret}".encode()).decode()
+        assert coded not in masker(secret).text(f"Authorization: Basic {coded}")

@@ -119,6 +119,48 @@ async def test_results_larger_than_one_message_arrive(idle_bench: Bench) -> None
         assert await handle.wait() == Completed({"out": 20})
 
 
+async def test_a_result_that_no_message_holds_fails_its_node_and_keeps_the_run_going(
+    idle_bench: Bench,
+) -> None:
+    """5 MB are not sent at all: without an answer the run would wait, and ask again, for ever."""
+    deep = "function main() { let o = 1; for (let i = 0; i < 198; i++) o = { o }; return { o } }"
+    answer = MockResponse("GET", "/large", response_body="x" * 5_000_000)
+    with MockServer((answer,)) as server:
+        fetched = chain("fetched", start(), http("h", f"{server.url}/large"), end(o="h.body"))
+        scripted = chain("scripted", start(), code("c", script=deep), end(o="c.o"))
+        async with idle_bench.worker():
+            large = await (await idle_bench.start(fetched)).wait()
+            nested = await (await idle_bench.start(scripted)).wait()
+    assert "Output too large for node h (max 1769472 bytes, got 5000" in str(large)
+    assert "the result is nested too deeply" in str(nested)
+
+
+LARGE = "function main() { return { a: 'x'.repeat(900000) } }"
+
+
+async def test_what_nodes_give_together_may_be_larger_than_a_message(bench: Bench) -> None:
+    """Six markers of 900 KB in one workflow task would be refused, and made again, for ever."""
+    codes = [code(f"c{n}", script=LARGE) for n in range(6)]
+    length = node("len", "list-operator", operation="length", input_selector=["start", "list"],
+                  output_variable="out")  # fmt: skip
+    schema = chain("together", start("n", "list"), *codes, length, end(out="len.out"))
+    handle = await bench.start(schema, {"n": 1, "list": [1, 2]})
+    assert await handle.wait() == Completed({"out": 2})
+
+
+async def test_a_run_that_would_have_to_say_too_much_at_once_fails(bench: Bench) -> None:
+    codes = [code(f"c{n}", script=LARGE) for n in range(5)]
+    outputs = {f"o{n}": f"c{n}.a" for n in range(5)}
+    told = await (await bench.start(chain("said", start("n"), *codes, end(**outputs)))).wait()
+    assert "The outputs of the run are too large (max 2096128 bytes, got 450" in str(told)
+    with MockServer() as server:
+        body = {"type": "raw_text", "data": "".join(f"{{{{#c{n}.a#}}}}" for n in range(5))}
+        asks = node("h", "http-request", method="POST", url=server.url, body=body)
+        schema = chain("sent", start("n"), *codes, asks, end(o="h.status_code"))
+        told = await (await bench.start(schema)).wait()
+    assert "What goes to node h is too large" in str(told)
+
+
 async def test_thousands_of_rounds_of_nothing_but_inline_nodes_do_not_stall_the_worker(
     bench: Bench,
 ) -> None:

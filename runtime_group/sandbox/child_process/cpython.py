@@ -98,7 +98,7 @@ class CPython:
             _run_and_end(request, writing, parent)
         os.close(writing)
         try:
-            answer = _read(reading, 4 * request["max_output_bytes"] + _REPLY_SLACK)
+            answer = _read(reading, 7 * request["max_output_bytes"] + _REPLY_SLACK)
         finally:
             os.close(reading)
         if answer:
@@ -132,7 +132,8 @@ def _run_and_end(request: dict[str, Any], writing: int, parent: int) -> NoReturn
     try:
         lockdown.die_with_parent()
         lockdown.close_all_but({0, 1, 2, writing})
-        if os.getppid() == parent and seccomp.apply(seccomp.SCRIPT):
+        lockdown.keep_limits()
+        if os.getppid() == parent and seccomp.apply(seccomp.SCRIPT, counted=True):
             random.seed()
             _write(writing, _answer(request))
     finally:

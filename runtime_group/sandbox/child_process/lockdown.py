@@ -114,6 +114,13 @@ def allow(*, cpu_secs: float, memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (data_limit, resource.RLIM_INFINITY))
 
 
+def keep_limits() -> None:
+    """What ``allow`` limits softly, no longer to be raised: for a process of one script."""
+    for kind in (resource.RLIMIT_CPU, resource.RLIMIT_DATA):
+        soft, _ = resource.getrlimit(kind)
+        resource.setrlimit(kind, (soft, soft))
+
+
 def held_bytes() -> int:
     """The memory that this process holds for itself alone; 0 where the platform does not tell."""
     if _statm is None:

@@ -57,7 +57,10 @@ def _key(key: object) -> str:
     if isinstance(key, str):
         return key
     if key is None or isinstance(key, (bool, int, float)):
-        return json.dumps(key)
+        try:
+            return json.dumps(key)
+        except ValueError:  # Python writes no number of more than 4,300 digits
+            raise NotJsonError("main returned a number of too many digits as a key") from None
     raise NotJsonError(f"main returned a key of type {type_name(key)}, which JSON cannot hold")
 
 

@@ -153,6 +153,7 @@ _LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _SET_MODE_FILTER, _TSYNC = 1, 1
 _CLONE_THREAD = 0x00010000
 _OPEN_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = 0x01, 0x20, 0x100
 _SET_PDEATHSIG = 1
 _PRCTLS = (15, 0x53564D41)  # PR_SET_NAME, PR_SET_VMA: names of threads and of memory
 
@@ -163,8 +164,10 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def apply(allowed: frozenset[str], *, forks: bool = False) -> bool:
+def apply(allowed: frozenset[str], *, forks: bool = False, counted: bool = False) -> bool:
     """Allow these calls and no others, to all threads; ``forks`` lets it make processes.
+
+    ``counted`` refuses memory that RLIMIT_DATA does not count: shared, or a stack that grows.
 
     False where the platform has no seccomp, or this file no numbers for it.
     """
@@ -172,7 +175,8 @@ def apply(allowed: frozenset[str], *, forks: bool = False) -> bool:
     if sys.platform != "linux" or machine not in _AUDIT_ARCH or sys.maxsize < 1 << 32:
         return False
     code = b"".join(
-        struct.pack("<HBBI", *each) for each in _instructions(machine, allowed, forks=forks)
+        struct.pack("<HBBI", *each)
+        for each in _instructions(machine, allowed, forks=forks, counted=counted)
     )
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.addressof(buffer))
@@ -182,7 +186,9 @@ def apply(allowed: frozenset[str], *, forks: bool = False) -> bool:
     return done == 0
 
 
-def _instructions(machine: str, allowed: frozenset[str], *, forks: bool) -> list[_Instruction]:
+def _instructions(
+    machine: str, allowed: frozenset[str], *, forks: bool, counted: bool
+) -> list[_Instruction]:
     code: list[_Instruction] = [
         (_LD, 0, 0, _LOAD_ARCH),
         (_JEQ, 1, 0, _AUDIT_ARCH[machine]),
@@ -195,12 +201,12 @@ def _instructions(machine: str, allowed: frozenset[str], *, forks: bool) -> list
         number = _NUMBERS[name][machine == _AARCH64]
         if number < 0:
             continue
-        verdict = _verdict(name, forks=forks)
+        verdict = _verdict(name, forks=forks, counted=counted)
         code += [(_JEQ, 0, len(verdict), number), *verdict]
     return [*code, _refuse(errno.EPERM)]
 
 
-def _verdict(name: str, *, forks: bool) -> list[_Instruction]:
+def _verdict(name: str, *, forks: bool, counted: bool) -> list[_Instruction]:
     """What happens to a call of this name; ends in a return on every path."""
     allow, refuse = (_RET, 0, 0, _ALLOW), _refuse(errno.EPERM)
     match name:
@@ -208,6 +214,15 @@ def _verdict(name: str, *, forks: bool) -> list[_Instruction]:
             return [_refuse(errno.ENOSYS)]
         case "clone" if not forks:
             return [_argument(0), (_JSET, 0, 1, _CLONE_THREAD), allow, refuse]
+        case "mmap" if counted:
+            return [
+                _argument(3),
+                (_JSET, 2, 0, _MAP_GROWSDOWN),
+                (_JSET, 0, 2, _MAP_SHARED),
+                (_JSET, 0, 1, _MAP_ANONYMOUS),
+                refuse,
+                allow,
+            ]
         case "openat":
             return [_argument(2), (_JSET, 0, 1, _OPEN_TO_WRITE), refuse, allow]
         case "prctl":

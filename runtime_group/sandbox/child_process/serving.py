@@ -50,7 +50,8 @@ class Engine(Protocol):
 
 def reply(value_json: str, stdout: str) -> bytes:
     """A result whose value is JSON text already."""
-    return f'{{"value":{value_json},"stdout":{json.dumps(stdout)}}}'.encode()
+    printed = json.dumps(stdout, ensure_ascii=False)
+    return f'{{"value":{value_json},"stdout":{printed}}}'.encode(errors="replace")
 
 
 def failure(code: str, text: str) -> bytes:

@@ -313,7 +313,8 @@ def text_of(error: Exception) -> str:
 
 def _as_reply(output: bytes) -> bytes:
     try:
-        text = json.dumps(json.loads(output.decode()), ensure_ascii=False, allow_nan=False)
+        # in ASCII: a text may hold half a surrogate pair, which UTF-8 cannot
+        text = json.dumps(json.loads(output.decode()), allow_nan=False)
     except RecursionError:
         return failure(
             "sandbox_execution_error", "Execution error: the result is nested too deeply"

@@ -107,7 +107,7 @@ class HttpSettings(_Table):
     pool_max_idle_per_host: int = Field(default=10, ge=0)
     pool_idle_timeout: PositiveFloat = 90
     default_timeout: PositiveFloat = 30
-    tcp_keepalive: PositiveInt = 60
+    tcp_keepalive: int = Field(default=60, gt=0, le=32_767)
     http2_enabled: bool = True
     max_group_clients: PositiveInt = 32
     group_client_idle_timeout: PositiveFloat = 300

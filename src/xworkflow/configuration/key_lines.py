@@ -8,26 +8,36 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 _HEADER: Final = re.compile(r"^\s*\[\[?(?P<key>[^#\n]*?)\]\]?\s*(#.*)?$")
-_KEY: Final = re.compile(r"""^\s*(?P<key>(?:[\w-]+|"[^"]*"|'[^']*'|\s*\.\s*)+)\s*=""")
+_PART: Final = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_KEY: Final = re.compile(rf"^\s*(?P<key>{_PART}(?:\s*\.\s*{_PART})*)\s*=")
+_DEEPEST: Final = 60
 
 
-def line_of(text: str, path: Sequence[str]) -> int | None:
-    """The line (from 1) of the key, or of the closest table around it. A guess within text blocks
-    of several lines, which may look like keys."""
-    best, found, table = 0, None, ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = _HEADER.match(line)
-        key = None if header else _KEY.match(line)
-        if header:
-            table = here = _parts(header["key"])
-        elif key:
-            here = (*table, *_parts(key["key"]))
-        else:
-            continue
-        shared = min(len(here), len(path))  # "a.b.c = 1" also is where a.b begins
-        if shared > best and here[:shared] == tuple(path[:shared]):
-            best, found = shared, number
-    return found
+class KeyLines:
+    """The lines of a text's keys and tables, found in one pass. A guess within text blocks of
+    several lines, which may look like keys."""
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[tuple[str, ...], int] = {}
+        table: tuple[str, ...] = ()
+        for number, line in enumerate(text.splitlines(), start=1):
+            header = _HEADER.match(line)
+            key = None if header else _KEY.match(line)
+            if header:
+                table = here = _parts(header["key"])
+            elif key:
+                here = (*table, *_parts(key["key"]))
+            else:
+                continue
+            for length in range(1, min(len(here), _DEEPEST) + 1):  # "a.b.c = 1" is where a.b begins
+                self._lines.setdefault(here[:length], number)
+
+    def line_of(self, path: Sequence[str]) -> int | None:
+        """The line (from 1) of the key, or of the closest table around it."""
+        whole = tuple(path)
+        lengths = range(len(whole), 0, -1)
+        found = (self._lines.get(whole[:length]) for length in lengths)
+        return next((line for line in found if line is not None), None)
 
 
 def _parts(key: str) -> tuple[str, ...]:

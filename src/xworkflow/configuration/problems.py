@@ -38,11 +38,8 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[Ke
     for detail in error.errors(include_url=False):
         found.setdefault(_keys(detail["loc"]), _sentence(detail, model))
     # a table is wrong because of what is in it
-    return [
-        (path, what)
-        for path, what in found.items()
-        if not any(len(other) > len(path) and other[: len(path)] == path for other in found)
-    ]
+    around = {path[:length] for path in found for length in range(len(path))}
+    return [(path, what) for path, what in found.items() if path not in around]
 
 
 def _keys(location: Sequence[str | int]) -> KeyPath:
@@ -87,7 +84,9 @@ def _in_words(message: str) -> str:
 
 def _not_this(path: Sequence[object], value: object) -> str:
     """What stands there instead, unless that may be a secret or is a whole table."""
-    if isinstance(value, Mapping) or _SECRET.search(str(path[-1]) if path else ""):
+    if isinstance(value, Mapping) or any(_SECRET.search(str(part)) for part in path):
+        return ""
+    if isinstance(value, str) and "@" in value:  # a URL may hold a password
         return ""
     shown = f"{value!r}".lower() if isinstance(value, bool) else f"{value!r}"
     return f", not {shown}" if len(shown) <= _LONGEST_VALUE else ""

@@ -6,24 +6,28 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from xworkflow.configuration.group_settings import GroupSettings
-from xworkflow.configuration.key_lines import line_of
+from xworkflow.configuration.key_lines import KeyLines
 from xworkflow.configuration.problems import dotted, problems_of
 from xworkflow.configuration.settings import Settings
+from xworkflow.domain.foreign_json import depth_of
 from xworkflow.domain.near_miss import did_you_mean
 from xworkflow.domain.wire import DEFAULT_GROUP
 from xworkflow.errors import ConfigurationError
+
+_DEEPEST: Final = 50
+_TOO_DEEP: Final = f"tables and lists lie in one another, more than {_DEEPEST} deep"
 
 
 def read_settings(path: Path) -> Settings:
     """The file's settings. Raises ConfigurationError with a sentence for each problem:
     ``xworkflow.toml:7: groups.acme.quota.max_steps: should be a valid integer, not 'many'``."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write the sign
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigurationError((f"{path} cannot be read: {reason}",)) from None
@@ -36,12 +40,18 @@ def parse_settings(
     """As ``read_settings``, of a text. Relative paths start at ``directory``."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigurationError((f"{name}: {_TOO_DEEP}",)) from None
+    except ValueError as error:  # numbers of thousands of digits among them
         raise ConfigurationError((f"{name} is no TOML: {error}",)) from None
+    lines = KeyLines(text)
+    deep = next((key for key, value in table.items() if depth_of(value) >= _DEEPEST), None)
+    if deep is not None:
+        raise ConfigurationError((_told(name, lines.line_of((deep,)), (deep,), _TOO_DEEP),))
     found = _problems(table, {"directory": directory or Path()})
     if isinstance(found, Settings):
         return found
-    placed = [(line_of(text, path), path, what) for path, what in found]
+    placed = [(lines.line_of(path), path, what) for path, what in found]
     placed.sort(key=lambda problem: problem[0] or 0)
     raise ConfigurationError(tuple(_told(name, *problem) for problem in placed))
 

@@ -15,7 +15,12 @@ from xworkflow.private_files import read_private
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     context = cast("Mapping[str, Path] | None", info.context)
-    return (context or {}).get("directory", Path()) / path.expanduser()
+    if "\0" in str(path):
+        raise ValueError("there is no such path")
+    try:
+        return (context or {}).get("directory", Path()) / path.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user") from None
 
 
 NamedPath = Annotated[Path, AfterValidator(_beside_the_file)]

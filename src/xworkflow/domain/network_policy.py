@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _range(text: str) -> str:
@@ -16,6 +17,30 @@ def _range(text: str) -> str:
 
 AddressRange = Annotated[str, AfterValidator(_range)]
 """An address, or a range of them (CIDR)."""
+
+
+def _name(drawn: str) -> str:
+    """A pattern that matches nothing would be a rule that nobody misses until it is needed."""
+    name = drawn.removeprefix("*.")
+    if ":" in drawn and _is_address(drawn):
+        return str(ip_address(drawn))
+    if not name.strip(".") or _NO_NAME.search(name):
+        raise ValueError(f"'{drawn}' is no name of a host: write x.y, or *.x.y for all below it")
+    return drawn
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_NO_NAME = re.compile(r"[\s/*@:\\\[\]]")
+DomainPattern = Annotated[str, AfterValidator(_name)]
+"""``x.y``, or ``*.x.y`` for it and all below."""
+Port = Annotated[int, Field(gt=0, lt=65_536)]
 
 
 class NetworkMode(StrEnum):
@@ -38,8 +63,8 @@ class NetworkPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: NetworkMode = NetworkMode.ALLOW_ALL
-    allowed_domains: tuple[str, ...] = ()
-    denied_domains: tuple[str, ...] = ()
+    allowed_domains: tuple[DomainPattern, ...] = ()
+    denied_domains: tuple[DomainPattern, ...] = ()
     allowed_addresses: tuple[AddressRange, ...] = ()
     denied_addresses: tuple[AddressRange, ...] = ()
     block_private_ips: bool = True
@@ -47,12 +72,12 @@ class NetworkPolicy(BaseModel):
     block_metadata_endpoints: Literal[True] = True
     dns_rebinding_protection: Literal[True] = True
     allowed_schemes: tuple[Literal["http", "https"], ...] = ("https", "http")
-    allowed_ports: tuple[int, ...] = (80, 443, 8080, 8443)
-    denied_ports: tuple[int, ...] = ()
+    allowed_ports: tuple[Port, ...] = (80, 443, 8080, 8443)
+    denied_ports: tuple[Port, ...] = ()
     allow_user_info: bool = False
     """Whether a URL may hold ``user:password@``, which is how one host is made to look like
     another."""
-    max_redirects: int = 3
+    max_redirects: int = Field(default=3, ge=0)
 
     @classmethod
     def closed(cls) -> NetworkPolicy:

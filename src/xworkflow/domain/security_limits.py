@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,9 +74,9 @@ class SelectorValidation(_Limits):
 class NodeLimits(_Limits):
     """Of one attempt of a node of one type: seconds and bytes; None is no limit."""
 
-    max_execution_time: float | None = None
-    max_output_bytes: int | None = None
-    max_memory_bytes: int | None = None
+    max_execution_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_output_bytes: Annotated[int, Field(ge=0)] | None = None
+    max_memory_bytes: Annotated[int, Field(gt=0)] | None = None
 
 
 def _standard_limits() -> dict[str, NodeLimits]:
@@ -142,6 +142,9 @@ class SecurityLimits(_Limits):
         return values if self.selectors is None else GuardedValues(values, self.selectors)
 
 
+OUTPUT_TOO_LARGE: Final = "output_too_large"
+
+
 class OutputTooLargeError(NodeError):
     """A node gave more than its type may."""
 
@@ -149,7 +152,7 @@ class OutputTooLargeError(NodeError):
         text = f"Output too large for node {node_id} (max {limit} bytes, got {size} bytes)"
         super().__init__(
             NodeFailure(
-                code="output_too_large",
+                code=OUTPUT_TOO_LARGE,
                 text=text,
                 severity="fatal",
                 metadata={"max": limit, "actual": size},

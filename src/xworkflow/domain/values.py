@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
@@ -22,6 +23,12 @@ FILE_MARK: Final = "dify_model_identity"
 FILE_MARK_VALUE: Final = "__dify__file__"
 
 Kind = Literal["null", "string", "number", "boolean", "object", "array", "file"]
+
+MAX_DEPTH: Final = 100
+"""Nesting of a value that comes from outside. What is made of such values is some levels deeper,
+and the readers of messages go 200 deep."""
+HALF_A_PAIR: Final = re.compile(r"[\ud800-\udfff]")
+"""In a text of Python's, half of a surrogate pair, which UTF-8 cannot spell."""
 
 _I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 
@@ -103,22 +110,29 @@ def display(value: JsonValue) -> str:
     return compact_json(value)
 
 
-def normalise(value: JsonValue) -> JsonValue:
+def normalise(value: JsonValue, *, max_depth: int = MAX_DEPTH) -> JsonValue:
     """Map foreign data to pool values: tuples to lists, integers beyond 64 bits to floats.
 
-    Raises TypeError, naming the type, for what JSON cannot hold.
+    Raises TypeError, naming the type, for what JSON cannot hold, and for what is nested too deeply.
     """
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if not value.isascii() and HALF_A_PAIR.search(value):
+            raise TypeError("a text with half a surrogate pair is not a JSON value")
         return value
     if isinstance(value, int) and _I64_MIN <= value <= _I64_MAX:
         return value
     if isinstance(value, (int, float)):
         return _finite(value)
+    if not isinstance(value, (list, tuple, Mapping)):
+        raise TypeError(f"{type(value).__name__} is not a JSON value")
+    if max_depth < 0:
+        raise TypeError(f"a value that is nested deeper than {MAX_DEPTH} levels is none of ours")
     if isinstance(value, (list, tuple)):
-        return [normalise(item) for item in cast("list[Any]", value)]
-    if isinstance(value, Mapping):
-        return {str(k): normalise(v) for k, v in cast("Mapping[Any, Any]", value).items()}
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
+        return [normalise(item, max_depth=max_depth - 1) for item in cast("list[Any]", value)]
+    members = cast("Mapping[Any, Any]", value).items()
+    return {normalise(str(k)): normalise(v, max_depth=max_depth - 1) for k, v in members}
 
 
 def _finite(number: float) -> float:

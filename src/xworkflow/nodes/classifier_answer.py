@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, cast
 
+from xworkflow.domain.foreign_json import read_json
 from xworkflow.domain.selectors import Dialect
 from xworkflow.errors import NodeError
 from xworkflow.nodes.llm_answer import separated
@@ -30,8 +30,8 @@ def category_named(reply: str, dialect: Dialect) -> str:
 
 def _in_json(text: str, dialect: Dialect) -> str:
     try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError):
+        value: Any = read_json(text)
+    except ValueError:
         return ""
     found = cast("dict[str, Any]", value).get("category_id") if isinstance(value, dict) else None
     if dialect == "dify" and type(found) is int:

@@ -65,13 +65,14 @@ def _json(text: str, secret: Pair | None, dialect: Dialect) -> Encoded:
         text = compact_json({**_json_object(text), secret[0]: secret[1]})
     elif dialect == "dify":
         text = _repaired(text)
-    return text.encode(), "application/json"
+    # half a surrogate pair is legal in a JSON text, and in no UTF-8
+    return text.encode(errors="replace"), "application/json"
 
 
 def _json_object(text: str) -> dict[str, JsonValue]:
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise NodeError.of_kind("config_error", "an api_key in the body needs a JSON object")
@@ -82,7 +83,7 @@ def _repaired(text: str) -> str:
     """Dify lets replaced references hold raw line breaks inside of JSON texts."""
     try:
         return compact_json(json.loads(text, strict=False))
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

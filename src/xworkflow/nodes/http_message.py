@@ -57,6 +57,7 @@ def build_request(  # noqa: PLR0913 - the drawing, and four things from four pla
         max_response_bytes=_response_limit(dialect, max_response_bytes),
         verify_tls=data.ssl_verify,
         credential_headers=frozenset(name.lower() for name, _ in auth.headers),
+        credential_body=auth.member is not None,
         **_timeouts(data.timeout, dialect),
     )
 

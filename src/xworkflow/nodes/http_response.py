@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, Final
@@ -22,6 +23,14 @@ _TEXT: Final = re.compile(
     r"text/.*|.*[+/](json|xml)|application/(javascript|ecmascript|x-javascript|x-ndjson|graphql"
     r"|yaml|x-yaml|toml|sql|x-sh|x-www-form-urlencoded)"
 )
+_FAMILIES: Final = ("iso8859-", "cp125")
+_CHARSETS: Final = frozenset({
+    "ascii", "big5", "big5hkscs", "cp866", "cp874", "cp932", "cp949", "euc_jp", "euc_kr", "gb18030",
+    "gb2312", "gbk", "hz", "iso2022_jp", "iso2022_kr",
+    "koi8-r", "koi8-u", "mac-cyrillic", "mac-roman", "shift_jis",
+    "tis-620", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-8", "utf-8-sig",
+})  # fmt: skip
+"""Names of codecs, for the charsets that browsers read."""
 _MEDIA: Final = ("image/", "audio/", "video/", "font/")
 _FILE_NAME: Final = re.compile(r"""filename\*?=(?:UTF-8'')?"?([^";]+)""", re.IGNORECASE)
 
@@ -114,13 +123,20 @@ def _text(response: HttpResponse) -> str:
 
 
 def _decoded(response: HttpResponse) -> str:
-    """The text in the charset that the server names; UTF-8 where it names none that is known."""
+    """The text in the charset that the server names; UTF-8 where it names none that the web has."""
     content_type = dict(response.headers).get("content-type", "")
-    _, _, charset = content_type.lower().partition("charset=")
+    _, _, named = content_type.lower().partition("charset=")
+    return response.content.decode(_codec(named.split(";")[0].strip(" \"'")), "replace")
+
+
+def _codec(charset: str) -> str:
+    """Python knows more than charsets: some of its codecs take quadratic time (``punycode``), some
+    fail whatever they get, and some make texts that UTF-8 cannot hold (``unicode_escape``)."""
     try:
-        return response.content.decode(charset.split(";")[0].strip(" \"'") or "utf-8", "replace")
-    except LookupError:
-        return response.content.decode(errors="replace")
+        found = codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        return "utf-8"
+    return found if found in _CHARSETS or found.startswith(_FAMILIES) else "utf-8"
 
 
 def _mime_type(headers: dict[str, str]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, cast
 
+from xworkflow.domain.foreign_json import read_json
 from xworkflow.domain.values import JsonValue
 from xworkflow.errors import NodeError, NodeFailure
 
@@ -85,8 +85,8 @@ def structured(text: str) -> JsonValue:
     if bare.startswith(_FENCE):
         bare = bare.partition("\n")[2].rpartition(_FENCE)[0]
     try:
-        value: JsonValue = json.loads(bare)
-    except (ValueError, RecursionError):
+        value: JsonValue = read_json(bare)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         failure = NodeFailure(code="OutputParserError", text="the answer is no JSON object")

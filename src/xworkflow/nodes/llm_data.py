@@ -61,7 +61,7 @@ class CompletionParams(_Part):
 def _parsed(schema: JsonValue) -> JsonValue:
     try:
         return json.loads(schema) if isinstance(schema, str) else schema
-    except ValueError:
+    except (ValueError, RecursionError):
         return schema  # the provider says what is wrong with it
 
 

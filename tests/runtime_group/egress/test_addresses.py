@@ -32,6 +32,14 @@ from xworkflow.runtime_group.egress.urls import address_of, read_url
         ("::ffff:169.254.169.254", "metadata"),
         ("2002:a9fe:a9fe::1", "metadata"),
         ("168.63.129.16", "metadata"),
+        ("169.254.0.23", "metadata"),
+        ("fd00:c1::a9fe:a9fe", "metadata"),
+        ("64:ff9b:1::a9fe:a9fe", "metadata"),
+        ("64:ff9b:1:a9fe:a9:fe00::", "metadata"),
+        ("::ffff:0:a9fe:a9fe", "metadata"),
+        ("64:ff9b:1::808:808", "private"),
+        ("::ffff:0:808:808", "private"),
+        ("::ffff:0:7f00:1", "loopback"),
     ],
 )
 def test_kinds(address: str, kind: str) -> None:

@@ -59,6 +59,36 @@ JAVASCRIPT = {
     "globalThis.JSON = null; Object.prototype.then = f => f(1); function main() { quit() }": {
         FAULT
     },
+    # what the host itself calls, changed so that it answers for the script
+    "Object.prototype.toJSON = () => ({}); function main() { throw 1 }": {FAULT},
+    "Object.prototype.toJSON = () => ({ value: 1, stdout: '', chunks: 5 }); main = () => x": {
+        FAULT
+    },
+    "Object.prototype.toJSON = () => ({ error: 'resource_limit_exceeded' }); main = () => x": {
+        FAULT
+    },
+    "Object.prototype.toJSON = () => ({ error: 'y'.repeat(3e6), text: 'y'.repeat(3e6) });"
+    "function main() { throw 1 }": {FAULT, MEMORY},
+    "String.prototype.slice = function () { return '' + this };"
+    "function main() { throw new Error('x'.repeat(1e6)) }": {FAULT},
+    "String.prototype.slice = () => undefined; function main() { return 1 }": {FAULT},
+    "function main() { return { then(r) { r(this) } } }": {TIMEOUT},
+    "async function main() { const f = () => Promise.resolve().then(f); f();"
+    " await new Promise(() => {}) }": {MEMORY, TIMEOUT},
+    "const main = () => 1; 10n ** 1000n": {MEMORY},
+    "const main = () => 1; 'x'.repeat(5e8)": {MEMORY},
+    "function main() { const a = []; a[4294967290] = 1; return a }": {FAULT, MEMORY},
+    "function main() { return String.raw({ raw: { length: 1e9 } }) }": {
+        FAULT,
+        MEMORY,
+        TIMEOUT,
+    },
+    "const spins = { get() { for (;;); } };"
+    "function main() { throw Object.defineProperty(new Error, 'message', spins) }": {TIMEOUT},
+    "function main() { for (let i = 0; i < 1e7; i++) setTimeout(() => {}, 1e6); return 1 }": {
+        MEMORY,
+        TIMEOUT,
+    },
 }
 PYTHON = {
     "while True: pass": {TIMEOUT},
@@ -88,7 +118,17 @@ PYTHON = {
     "import os, signal\ndef main():\n    os.kill(os.getpid(), signal.SIGKILL)": {FAULT},
     "def main():\n    return ''.__class__.__mro__[1].__subclasses__()": {FAULT},
     "def main():\n    return (lambda: 0).__globals__": {FAULT},
+    "def main():\n    return {10 ** 5000: 1}": {FAULT},
+    "def main():\n    return {(1, 2): 1}": {FAULT},
+    "def main():\n    return '%1000000000d' % 1": {MEMORY},
+    "def main():\n    return f'{1.5:.1000000000f}'": {MEMORY},
+    "def main():\n    return 1 << (1 << 40)": {MEMORY},
+    "def main():\n    return int('9' * 100000)": {FAULT},
+    "def main():\n    return pow(3, 10 ** 300000, 10 ** 300000 + 1)": {TIMEOUT, MEMORY},
+    "class A:\n  def __eq__(self, o): return self == o\ndef main(): return A() == A()": {FAULT},
+    "def main():\n    return " + "-" * 100_000 + "1": {"sandbox_compilation_error"},
 }
+ANSWER = "(i32.store (i32.const 1024) (i32.const 1100)) (i32.store (i32.const 1028) (i32.const 3))"
 WASM = {
     module("(loop $l (br $l)) (i32.const 0)"): {FAULT, TIMEOUT},
     module("(loop $l (drop (memory.grow (i32.const 1))) (br $l)) (i32.const 0)"): {FAULT, TIMEOUT},
@@ -104,6 +144,11 @@ WASM = {
     module(ECHO, more="(func $spin (loop $l (br $l))) (start $spin)"): {FAULT, TIMEOUT},
     module(ECHO, memory='(memory (export "memory") 65536)'): {MEMORY},
     module(ECHO, more="(table 100000000 funcref)"): {FAULT},
+    # results that are none
+    module(f"{ANSWER} (i32.const 1024)", more=r'(data (i32.const 1100) "NaN")'): {FAULT},
+    module("(i32.const -1)"): {FAULT},
+    module("(i32.store (i32.const 1028) (i32.const -1)) (i32.const 1024)"): {MEMORY},
+    "(module" + "(func)" * 100_000 + ")": {"sandbox_compilation_error", MEMORY, TIMEOUT, FAULT},
     f"(module {'(' * 100_000}": {"sandbox_compilation_error", MEMORY},
 }
 ALL = [

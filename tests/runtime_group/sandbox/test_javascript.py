@@ -211,3 +211,11 @@ async def test_nothing_passes_from_one_use_to_the_next(run_js: Run) -> None:
     ] }""")
     assert clean.value == ["undefined", "undefined", "undefined", [1], "1", "2"]
     assert clean.stdout == ""
+
+
+@pytest.mark.parametrize("sign", ["\\u0001", "\\u00e9", "\\u4e00"])
+async def test_a_flood_of_signs_that_json_writes_long_is_cut_too(run_js: Run, sign: str) -> None:
+    prints = f"for (let i = 0; i < 40; i++) console.log('{sign}'.repeat(30000));"
+    result = await run_js(f"function main() {{ {prints} return 1 }}")
+    assert result.value == 1
+    assert 1_000_000 < len(result.stdout) <= 1024 * 1024

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime_group.sandbox.test_wasm import ECHO, module
 from xworkflow.errors import MisuseError, SandboxError
 from xworkflow.ports import CodeResult, SandboxLimits, SandboxPool
 from xworkflow.runtime_group.sandbox import (
@@ -438,3 +439,16 @@ asyncio.run(main())
     process.kill()
     await process.wait()
     await until(lambda: not any(map(is_running, family)))
+
+
+@pytest.mark.parametrize("seconds", [1e15, 1e300])
+async def test_a_time_limit_may_be_larger_than_a_clock_holds(
+    pool: DefaultSandboxPool, seconds: float
+) -> None:
+    limits = SandboxLimits(timeout_secs=seconds)
+    async with pool.js_vm() as js:
+        assert (await js.execute("const main = () => 1", {}, limits)).value == 1
+    async with pool.python_vm() as python:
+        assert (await python.execute("def main():\n    return 1", {}, limits)).value == 1
+    async with pool.wasm_vm() as wasm:
+        assert (await wasm.execute(module(ECHO), {}, limits)).value == {}

@@ -261,3 +261,16 @@ async def test_lent_modules_lend_nothing_else(run_python: Run, call: str, text: 
 async def test_a_lent_function_may_be_called_as_often_as_time_allows(run_python: Run) -> None:
     code = "import html\ndef main():\n    return len([html.escape('<') for _ in range(5000)])"
     assert (await run_python(code)).value == 5000
+
+
+@pytest.mark.parametrize("sign", ["\\u0001", "\\u00e9", "\\u4e00"])
+async def test_a_flood_of_signs_that_json_writes_long_is_cut_too(
+    run_python: Run, sign: str
+) -> None:
+    result = await run_python(
+        "def main():\n    for _ in range(40): print('{0}' * 30000)\n    return 1".replace(
+            "{0}", sign
+        )
+    )
+    assert result.value == 1
+    assert 1_000_000 < len(result.stdout) <= 1024 * 1024

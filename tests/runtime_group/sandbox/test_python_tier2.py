@@ -264,3 +264,60 @@ async def test_two_tiers_need_no_two_places_at_once() -> None:
         assert vm.process_id != os.getpid()
         assert (await vm.execute("def main():\n    return 2", {}, PATIENT)).value == 2
     await pool.aclose()
+
+
+FORGED = """import os
+def main():
+    for number in range(3, 64):
+        try: os.write(number, {frame!r})
+        except OSError: pass
+    os._exit(0)"""
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"{}",
+        b"[1]",
+        b'{"value": 1, "stdout": {}}',
+        b'{"error": "resource_limit_exceeded", "text": "x"}',
+        b'{"error": {}, "text": []}',
+    ],
+)
+async def test_a_script_that_answers_for_its_engine_fails(run: Run, frame: bytes) -> None:
+    with pytest.raises(SandboxError) as caught:
+        await run(ONLY_CPYTHON + FORGED.format(frame=frame))
+    assert caught.value.code == "sandbox_execution_error"
+
+
+LIFTED = """import resource
+for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_AS):
+    try: resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (ValueError, OSError): pass
+"""
+HOARD = """import mmap
+kept = []
+def main():
+    while len(kept) < 40:
+        kept.append(mmap.mmap(-1, 8 << 20, flags={flags}))
+        kept[-1].write(bytes(8 << 20))
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        LIFTED + "def main(): return len(bytes(300 << 20))",
+        LIFTED + "def main(): return len(bytearray(b'x') * (300 << 20))",
+        HOARD.format(flags="mmap.MAP_SHARED | mmap.MAP_ANONYMOUS"),
+        HOARD.format(flags="mmap.MAP_SHARED"),
+        HOARD.format(flags="mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS"),
+        HOARD.format(flags="mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100"),
+        LIFTED + HOARD.format(flags="mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS"),
+    ],
+    ids=["lifted", "lifted-copy", "shared", "shared-file", "private", "stack", "lifted-private"],
+)
+async def test_a_script_cannot_have_memory_beyond_its_limit(run: Run, code: str) -> None:
+    with pytest.raises(SandboxError) as caught:
+        await run(ONLY_CPYTHON + code)
+    assert caught.value.code in ("sandbox_memory_limit", "sandbox_execution_error")

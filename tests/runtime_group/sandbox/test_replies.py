@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from xworkflow.errors import SandboxError
-from xworkflow.runtime_group.sandbox.replies import MAX_DEPTH, read_reply
+from xworkflow.runtime_group.sandbox import failures
+from xworkflow.runtime_group.sandbox.replies import MAX_DEPTH, read_reply, result_of
 
 
 def nested(depth: int) -> bytes:
@@ -45,3 +47,28 @@ def test_half_surrogates_become_replacement_characters() -> None:
 def test_what_is_no_object_is_refused(frame: bytes) -> None:
     with pytest.raises(ValueError, match=r"JSON|Expecting|decode"):
         read_reply(frame)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [{}, {"value": 1, "stdout": {}}, {"value": 1, "stdout": "", "chunks": 5}, {"stdout": ""}],
+)
+def test_a_reply_that_holds_no_result_is_an_error_of_the_sandbox(reply: dict[str, Any]) -> None:
+    with pytest.raises(SandboxError, match="the v8 process gave no answer"):
+        result_of(reply, "v8")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("sandbox_timeout", "sandbox_timeout"),
+        ("template_error", "template_error"),
+        ("resource_limit_exceeded", "sandbox_execution_error"),
+        ("x" * 1_000_000, "sandbox_execution_error"),
+        ({"a": []}, "sandbox_execution_error"),
+    ],
+)
+def test_a_process_reports_its_own_errors_and_no_others(code: Any, told: str) -> None:
+    error = failures.reported({"error": code, "text": "x" * 1_000_000})
+    assert error.code == told
+    assert len(str(error)) < 5_000

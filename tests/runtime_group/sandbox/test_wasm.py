@@ -198,3 +198,12 @@ async def test_a_large_module_compiles(run_wasm: Run) -> None:
     code = base64.b64encode(wat2wasm(module(ECHO, more=functions * 60_000))).decode()
     assert len(code) > 800_000
     assert (await run_wasm(code, {"a": 1})).value == {"a": 1}
+
+
+async def test_half_a_surrogate_pair_in_a_text_is_replaced(run_wasm: Run) -> None:
+    answer = module(
+        "(i32.store (i32.const 1024) (i32.const 1100))"
+        "(i32.store (i32.const 1028) (i32.const 8)) (i32.const 1024)",
+        more=r'(data (i32.const 1100) "\22\5cud800\22")',
+    )
+    assert (await run_wasm(answer)).value == "\ufffd"

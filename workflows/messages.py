@@ -1,0 +1,57 @@
+"""What one message from a worker to Temporal can hold, seen from the workflow.
+
+The server takes payloads of 2 MB and messages of 4 MB. A workflow task whose completion is larger
+is refused and done again, for ever; so what a region reported has to be gone before much more is
+said, and a run that would have to say too much at once fails.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel
+from temporalio.exceptions import ApplicationError
+
+from xworkflow.domain.pool_size import estimate
+from xworkflow.domain.wire import NodeReport
+
+FLUSHES: Final = "large-reports-leave-their-task"
+"""The patch under which local nodes become activities behind large reports."""
+MAX_PAYLOAD_BYTES: Final = 2 * 1024 * 1024 - 1024
+_CLEARLY_SMALL: Final = 512 * 1024
+_MOST_UNSENT: Final = 512 * 1024
+
+
+class Unsent:
+    """The bytes that regions have reported since something last came from the server: their
+    markers wait for the end of the workflow task."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    @property
+    def is_much(self) -> bool:
+        return self._bytes > _MOST_UNSENT
+
+    def add(self, report: NodeReport) -> None:
+        if report.result is not None:
+            self._bytes += estimate(report.result.outputs, _MOST_UNSENT)
+
+    def sent(self) -> None:
+        self._bytes = 0
+
+
+def check_payload(what: str, payload: BaseModel, *parts: object) -> None:
+    """Raise ApplicationError ``output_too_large`` for what the server would not take.
+
+    ``parts`` are where its size is: they are looked at before it is written as JSON.
+    """
+    if sum(estimate(part, _CLEARLY_SMALL) for part in parts) <= _CLEARLY_SMALL:
+        return
+    size = len(payload.model_dump_json().encode(errors="replace"))
+    if size > MAX_PAYLOAD_BYTES:
+        raise ApplicationError(
+            f"{what} too large (max {MAX_PAYLOAD_BYTES} bytes, got {size} bytes)",
+            type="output_too_large",
+            non_retryable=True,
+        )
