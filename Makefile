@@ -4,6 +4,8 @@ BIN := .venv/bin
 # what the environment was made from; it is made again only when that changes
 INPUTS := requirements.lock pyproject.toml hatch_build.py
 STAMP := .venv/.made-from
+# tests wait more than they compute; a file's tests stay in one process, as they share its servers
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup install binaries run static check test lock record-history
@@ -46,7 +48,7 @@ check: static
 
 # the tests run also when a static check has failed: one run shows all that is wrong
 test: binaries
-	@status=0; $(MAKE) --no-print-directory static || status=1; $(BIN)/python -m pytest || status=1; exit $$status
+	@status=0; $(MAKE) --no-print-directory static || status=1; $(BIN)/python -m pytest $(SIDE_BY_SIDE) || status=1; exit $$status
 
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes \
