@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import Protocol, cast
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol, cast
+
+_AT_ONCE: Final = 8
 
 
 class Resolver(Protocol):
@@ -17,8 +21,33 @@ class Resolver(Protocol):
 
 
 class SystemResolver:
-    """The machine's own: its hosts file, its name servers."""
+    """The machine's own: its hosts file, its name servers.
+
+    With threads of its own, at most ``_AT_ONCE``: a name server that does not answer holds a thread
+    for seconds, and must not hold those that other groups and the process wait for. They end when
+    the resolver is let go.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="xworkflow-names")
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if _is_address(host):
+            return [host]
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads, _look_up, host, port)
         return list(dict.fromkeys(cast("str", entry[4][0]) for entry in found))
+
+
+def _look_up(host: str, port: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+    return cast(
+        "list[tuple[int, int, int, str, tuple[object, ...]]]",
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return "%" not in str(ipaddress.ip_address(host))
+    except ValueError:
+        return False

@@ -48,12 +48,12 @@ async def failure(client: HttpClient, request: HttpRequest) -> NodeError:
 
 
 def names_lead_to(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """Make every name of the running loop resolve to one address."""
+    """Make every name resolve to one address."""
 
-    async def resolve(_: str, port: int, **__: Any) -> list[Any]:
+    def resolve(_: str, port: int, *__: Any, **___: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 async def test_a_response_comes_back_whole_whatever_its_status(
