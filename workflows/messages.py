@@ -7,13 +7,14 @@ said, and a run that would have to say too much at once fails.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from pydantic import BaseModel
+from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from xworkflow.domain.pool_size import estimate
-from xworkflow.domain.wire import NodeReport
+from xworkflow.domain.wire import NodeReport, RunInput
 
 FLUSHES: Final = "large-reports-leave-their-task"
 """The patch under which local nodes become activities behind large reports."""
@@ -55,3 +56,12 @@ def check_payload(what: str, payload: BaseModel, *parts: object) -> None:
             type="output_too_large",
             non_retryable=True,
         )
+
+
+def continue_as_new(following: RunInput) -> NoReturn:
+    """Go on in a new history. Raises ApplicationError ``output_too_large`` where what the run
+    carries along is more than a history can begin with."""
+    check_payload(
+        "The values that the run carries into its next history are", following, following.state
+    )
+    workflow.continue_as_new(following)

@@ -27,7 +27,7 @@ from xworkflow.domain.wire import (
 )
 from xworkflow.engine.carrier import LaneEffect
 from xworkflow.workflows.commanded import Commanded
-from xworkflow.workflows.messages import check_payload
+from xworkflow.workflows.messages import check_payload, continue_as_new
 from xworkflow.workflows.shell import Shell
 from xworkflow.workflows.snapshot import debug_report
 
@@ -51,7 +51,7 @@ class GraphWorkflow(Commanded):
         shell = self._carried()
         result = await shell.carry()
         if result is None:
-            workflow.continue_as_new(shell.next_input())
+            continue_as_new(shell.next_input())
         assert isinstance(result, RunResult)  # noqa: S101 - a chunk is not started under this name
         check_payload("The outputs of the run are", result, result.outputs)
         if result.status == "aborted" and shell.cancelled:

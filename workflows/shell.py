@@ -73,6 +73,7 @@ from xworkflow.domain.wire import (
 )
 from xworkflow.engine.carrier import FinishChunk, LaneEffect
 from xworkflow.engine.compile import body_schema
+from xworkflow.engine.continuing import Continuing
 from xworkflow.engine.driver import Driver, fact_of
 from xworkflow.engine.start import begin, carrier_of, compiled_of
 from xworkflow.engine.sub_graphs import chunk_input
@@ -126,6 +127,7 @@ class Shell:
         self._handler: Child[RunResult] | None = None
         self._result: RunResult | ChunkEnd | None = None
         self._continues = False
+        self._continuing = Continuing(run.options)
         self._begun = False
         self.cancelled = False
         """Whether Temporal was asked to cancel it."""
@@ -341,13 +343,11 @@ class Shell:
         return self.carrier.feed(lane, fact)
 
     def _drain_if_long(self) -> None:
-        info, options = workflow.info(), self.run_input.options
-        long = (
-            info.get_current_history_length() > options.continue_as_new_after_events
-            or info.get_current_history_size() > options.continue_as_new_after_bytes
-            or self.carrier.is_long
-        )
-        if long and not self.carrier.draining:
+        if self.carrier.draining:
+            return
+        info = workflow.info()
+        events, size = info.get_current_history_length(), info.get_current_history_size()
+        if self._continuing.is_due(self.carrier, events, size):
             # the run's own time: after a region the workflow's clock shows when that ended, which a
             # reader of the history does not know
             self._perform(self.carrier.tell(DrainRequested(self.carrier.now)))

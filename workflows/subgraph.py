@@ -10,6 +10,7 @@ from temporalio.common import RawValue
 from xworkflow.domain.repeats import ChunkEnd
 from xworkflow.domain.wire import SUBGRAPH_WORKFLOW
 from xworkflow.workflows.commanded import Commanded
+from xworkflow.workflows.messages import continue_as_new
 
 
 @workflow.defn(name=SUBGRAPH_WORKFLOW)
@@ -28,7 +29,7 @@ class SubGraphWorkflow(Commanded):
         shell = self._carried()
         end = await shell.carry()
         if end is None:
-            workflow.continue_as_new(shell.next_input())
+            continue_as_new(shell.next_input())
         if shell.cancelled:
             raise asyncio.CancelledError
         assert isinstance(end, ChunkEnd)  # noqa: S101 - a run is not started under this name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import random
+
 import pytest
 
 from tests.workflows.awaited import node_started
@@ -9,9 +12,10 @@ from tests.workflows.bench import Bench, history, kind, read
 from tests.workflows.drawing import chain, code, end, http, start, text
 from tests.workflows.recording import Recording
 from xworkflow.client.handle import WorkflowHandle
-from xworkflow.client.status import Completed, Stopped
+from xworkflow.client.status import Completed, Failed, Stopped
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import RunInput
+from xworkflow.engine import continuing
 from xworkflow.testing.mock_server import MockResponse, MockServer
 
 pytestmark = pytest.mark.temporal
@@ -19,7 +23,11 @@ pytestmark = pytest.mark.temporal
 
 @pytest.fixture
 def responses() -> tuple[MockResponse, ...]:
-    return (MockResponse("GET", "/large", response_body="x" * 20_000),)
+    noise = base64.b64encode(random.Random(7).randbytes(600_000)).decode()  # noqa: S311
+    return (
+        MockResponse("GET", "/large", response_body="x" * 20_000),
+        MockResponse("GET", "/noise", response_body=noise),
+    )
 
 
 def _long(web: MockServer, count: int, path: str = "/ok") -> WorkflowSchema:
@@ -69,6 +77,34 @@ async def test_a_history_with_large_results_is_left_by_its_size(
     assert followed == recording.of(handle.execution_id)
     assert followed[-1].type == "graph_run_succeeded"
     assert len(await _run_ids(idle_bench, handle)) > 1
+
+
+async def test_a_run_whose_state_fits_no_message_goes_on_in_its_history(
+    idle_bench: Bench, recording: Recording, web: MockServer
+) -> None:
+    async with idle_bench.worker():
+        handle = await idle_bench.start(
+            _long(web, 8, "/noise"), {"n": 1}, continue_as_new_after_bytes=1_000_000
+        )
+        followed = await read(handle, follow=True)
+        assert await handle.wait() == Completed({"o": "200"})
+    assert len(web.requests) == 8
+    assert followed == recording.of(handle.execution_id) == await read(handle)
+    assert len(await _run_ids(idle_bench, handle)) == 2  # the first time it fitted
+
+
+async def test_a_run_that_must_leave_its_history_with_too_large_a_state_fails_and_says_why(
+    bench: Bench, web: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "_LAST_BYTES", 3_000_000)
+    handle = await bench.start(
+        _long(web, 8, "/noise"), {"n": 1}, continue_as_new_after_bytes=2_500_000
+    )
+    status = await handle.wait()
+    assert isinstance(status, Failed)
+    assert status.message.startswith(
+        "The values that the run carries into its next history are too large (max 2096128 bytes"
+    )
 
 
 async def test_a_run_that_goes_on_takes_its_state_and_not_its_inputs_again(

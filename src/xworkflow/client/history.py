@@ -79,6 +79,7 @@ from xworkflow.domain.wire import (
 from xworkflow.engine.carrier import Carrier, FinishChunk, LaneEffect
 from xworkflow.engine.compile import CompileError, body_schema
 from xworkflow.engine.composing import Composer
+from xworkflow.engine.continuing import Continuing
 from xworkflow.engine.driver import Driver, fact_of
 from xworkflow.engine.start import begin, carrier_of, compiled_of
 
@@ -179,6 +180,7 @@ class HistoryFeed:
     """Of each lane; whoever reads the next history hands them on."""
     started: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     """(lane, node id) of the nodes that started, by execution id."""
+    _continuing: Continuing | None = None
     _execution_id: str = ""
     _started_at: int = 0
     _begun: bool = False
@@ -260,6 +262,7 @@ class HistoryFeed:
         except (ValidationError, CompileError):
             return  # the workflow refuses it too, and has no events
         self.run_input = run
+        self._continuing = Continuing(run.options)
 
     async def _task_started(self, event: HistoryEvent) -> None:
         attributes = event.workflow_task_started_event_attributes
@@ -306,14 +309,11 @@ class HistoryFeed:
             self._note(begin(carrier, run, at))
 
     def _drain_if_long(self) -> None:
-        carrier, run = self._carrier(), self.run_input
-        assert run is not None  # noqa: S101 - the callers looked
-        long = (
-            self._task.event_id > run.options.continue_as_new_after_events
-            or self._task.history_bytes > run.options.continue_as_new_after_bytes
-            or carrier.is_long
-        )
-        if long and not carrier.draining:
+        carrier, continuing = self._carrier(), self._continuing
+        assert continuing is not None  # noqa: S101 - the callers looked
+        if carrier.draining:
+            return
+        if continuing.is_due(carrier, self._task.event_id, self._task.history_bytes):
             self._note(carrier.tell(DrainRequested(carrier.now)))
 
     def _carrier(self) -> Carrier:
