@@ -29,15 +29,17 @@ R = TypeVar("R")
 
 
 class Child(Generic[R]):
-    """One child workflow; ``ended`` is called once, with its task."""
+    """One child workflow; ``ended`` is called once, with its task. It starts when it has its
+    ``turn``, where it has to wait for one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what is started, and what for
         self,
         name: str,
         make: Callable[[], RunInput],
         result_type: type[R],
         child_id: str,
         ended: Callable[[asyncio.Task[R]], None],
+        turn: asyncio.Future[None] | None = None,
     ) -> None:
         self._name = name
         self._make = make
@@ -46,6 +48,7 @@ class Child(Generic[R]):
         self._handle: workflow.ChildWorkflowHandle[Any, R] | None = None
         self._cancelled = False
         self._told: list[str] = []
+        self._turn = turn
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(ended)
 
@@ -63,6 +66,8 @@ class Child(Generic[R]):
 
     async def _run(self) -> R:
         run = self._make()
+        if self._turn is not None:
+            await self._turn
         self._handle = await workflow.start_child_workflow(
             self._name,
             run,

@@ -14,6 +14,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from xworkflow.domain.pool_size import estimate
+from xworkflow.domain.values import JsonValue
 from xworkflow.domain.wire import NodeReport, RunInput
 
 FLUSHES: Final = "large-reports-leave-their-task"
@@ -31,6 +32,10 @@ class Unsent:
         self._bytes = 0
 
     @property
+    def size(self) -> int:
+        return self._bytes
+
+    @property
     def is_much(self) -> bool:
         return self._bytes > _MOST_UNSENT
 
@@ -42,13 +47,15 @@ class Unsent:
         self._bytes = 0
 
 
-def check_payload(what: str, payload: BaseModel, *parts: object) -> None:
-    """Raise ApplicationError ``output_too_large`` for what the server would not take.
+def check_payload(what: str, payload: BaseModel, *parts: JsonValue) -> int:
+    """About the bytes of what is sent. Raises ApplicationError ``output_too_large`` for what the
+    server would not take.
 
     ``parts`` are where its size is: they are looked at before it is written as JSON.
     """
-    if sum(estimate(part, _CLEARLY_SMALL) for part in parts) <= _CLEARLY_SMALL:
-        return
+    guess = sum(estimate(part, _CLEARLY_SMALL) for part in parts)
+    if guess <= _CLEARLY_SMALL:
+        return guess
     size = len(payload.model_dump_json().encode(errors="replace"))
     if size > MAX_PAYLOAD_BYTES:
         raise ApplicationError(
@@ -56,6 +63,7 @@ def check_payload(what: str, payload: BaseModel, *parts: object) -> None:
             type="output_too_large",
             non_retryable=True,
         )
+    return size
 
 
 def continue_as_new(following: RunInput) -> NoReturn:

@@ -59,6 +59,7 @@ from xworkflow.domain.wire import (
     ChildWait,
     NodeReport,
     NodeStart,
+    NodeTask,
     RegionReport,
     RegionTask,
     RunInput,
@@ -89,6 +90,7 @@ from xworkflow.workflows.options import (
     start_to_close,
 )
 from xworkflow.workflows.refusal_audit import audit_refusal
+from xworkflow.workflows.room import Room
 from xworkflow.workflows.slot import Slot
 from xworkflow.workflows.tracing import RunTrace
 
@@ -124,6 +126,9 @@ class Shell:
         self._region_runs = False
         self._regions = 0
         self._unsent = Unsent()
+        self._room = Room()
+        self._held: dict[tuple[int, int], asyncio.Future[None]] = {}
+        """Activities that wait for a message of their own."""
         self._handler: Child[RunResult] | None = None
         self._result: RunResult | ChunkEnd | None = None
         self._continues = False
@@ -408,7 +413,22 @@ class Shell:
             start, self._execution_id, stream=self.run_input.options.stream
         )
         parts = ([value.value for value in task.values], task.pool)
-        check_payload(f"What goes to node {task.node_id} is", task, *parts)
+        size = check_payload(f"What goes to node {task.node_id} is", task, *parts)
+        turn = self._room.turn(size, self._unsent.size)
+        if turn is None:
+            self._send_activity(lane, start, task)
+        else:
+            self._held[lane, start.node] = turn
+            turn.add_done_callback(lambda turn: self._send_held(lane, start, task, turn))
+
+    def _send_held(
+        self, lane: int, start: StartNode, task: NodeTask, turn: asyncio.Future[None]
+    ) -> None:
+        if self._held.get((lane, start.node)) is turn:
+            del self._held[lane, start.node]
+            self._send_activity(lane, start, task)
+
+    def _send_activity(self, lane: int, start: StartNode, task: NodeTask) -> None:
         handle = workflow.start_activity(
             task.node_type,
             task,
@@ -448,6 +468,9 @@ class Shell:
         handle = self._activities.pop((lane, cancel.node), None)
         if handle is not None:
             handle.cancel()
+        held = self._held.pop((lane, cancel.node), None)
+        if held is not None:
+            held.cancel()
         self._local = [
             (of, start) for of, start in self._local if (of, start.node) != (lane, cancel.node)
         ]
@@ -555,6 +578,7 @@ class Shell:
             for key, run in driver.state.running.items()
             if not run.waiting
             and (lane, int(key)) not in self._activities
+            and (lane, int(key)) not in self._held
             and driver.plan.nodes[int(key)].placement is Placement.LOCAL
         ]
 
@@ -581,7 +605,8 @@ class Shell:
             )
             self._inbox.append(_Arrival(_CHUNKS, (lane, start.node, start.start), take))
 
-        self._chunks[key] = Child(SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended)
+        turn = self._room.turn(_size_of_chunk(run), self._unsent.size)
+        self._chunks[key] = Child(SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended, turn)
 
     def _cancel_chunk(self, lane: int, cancel: CancelChunk) -> None:
         self._slot.drop(lane, cancel)
@@ -615,7 +640,9 @@ class Shell:
             compiled = compiled_of(run)
             pool, reads = driver.state.pool, compiled.reads
             projected = pool if reads is None else pool.project(reads)
-            return run.model_copy(update={"pool": projected.to_json()})
+            given = run.model_copy(update={"pool": projected.to_json()})
+            check_payload("What goes into the error handler is", given, given.pool)
+            return given
 
         child_id = f"{workflow.info().workflow_id}/{HANDLER_SUFFIX}"
         self._handler = Child(GRAPH_WORKFLOW, seeded, RunResult, child_id, self._handler_ended)
@@ -627,6 +654,13 @@ class Shell:
     def _handler_ended(self, done: asyncio.Task[RunResult]) -> None:
         take: Take = lambda: self._feed(0, _handler_fact(done, self.now()))  # noqa: E731
         self._inbox.append(_Arrival(_HANDLER, (), take))
+
+
+def _size_of_chunk(run: RunInput) -> int:
+    chunk = run.chunk
+    assert chunk is not None  # noqa: S101 - made by chunk_input
+    parts = (run.pool, list(chunk.repeat.items or ()), chunk.repeat.carry)
+    return check_payload(f"What goes into the sub-graph of node {chunk.node_id} is", run, *parts)
 
 
 def _handler_fact(done: asyncio.Task[RunResult], at: int) -> HandlerFinished:

@@ -10,7 +10,7 @@ from temporalio.common import RawValue
 from xworkflow.domain.repeats import ChunkEnd
 from xworkflow.domain.wire import SUBGRAPH_WORKFLOW
 from xworkflow.workflows.commanded import Commanded
-from xworkflow.workflows.messages import continue_as_new
+from xworkflow.workflows.messages import check_payload, continue_as_new
 
 
 @workflow.defn(name=SUBGRAPH_WORKFLOW)
@@ -33,4 +33,6 @@ class SubGraphWorkflow(Commanded):
         if shell.cancelled:
             raise asyncio.CancelledError
         assert isinstance(end, ChunkEnd)  # noqa: S101 - a run is not started under this name
+        parts = ([o.value for o in end.outcomes], end.carry, [w.value for w in end.writes])
+        check_payload("The results of the sub-graph are", end, *parts)
         return end

@@ -3,13 +3,17 @@ figures of larger ones)."""
 
 from __future__ import annotations
 
+import base64
+import random
 import threading
 from collections.abc import Iterator
 
 import pytest
-from temporalio.client import Client
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowHistory
+from temporalio.worker import Replayer
 
-from tests.workflows.bench import Bench, history, kinds
+from tests.workflows.bench import Bench, history, kinds, read
 from tests.workflows.drawing import (
     begin,
     body,
@@ -17,15 +21,23 @@ from tests.workflows.drawing import (
     code,
     end,
     finish,
+    graph,
     http,
     iteration,
     loop,
     node,
+    retries,
     start,
+    text,
 )
-from xworkflow.client.status import Completed
+from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.status import Completed, Failed
+from xworkflow.data_converter import DATA_CONVERTER
+from xworkflow.domain.schema import ErrorStrategy
 from xworkflow.engine.sub_graphs import NODES_AT_ONCE, NODES_IN_A_HISTORY
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
+from xworkflow.worker import workflow_runner
+from xworkflow.workflows import GraphWorkflow
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -159,6 +171,98 @@ async def test_a_run_that_would_have_to_say_too_much_at_once_fails(bench: Bench)
         schema = chain("sent", start("n"), *codes, asks, end(o="h.status_code"))
         told = await (await bench.start(schema)).wait()
     assert "What goes to node h is too large" in str(told)
+
+
+def noise(size: int) -> str:
+    """A text that does not pack."""
+    return base64.b64encode(random.Random(7).randbytes(size * 3 // 4)).decode()  # noqa: S311
+
+
+async def replayed(handle: WorkflowHandle, events: list[HistoryEvent]) -> None:
+    replayer = Replayer(
+        workflows=[GraphWorkflow], data_converter=DATA_CONVERTER,
+        workflow_runner=workflow_runner(sandboxed=True),
+    )  # fmt: skip
+    await replayer.replay_workflow(WorkflowHistory(handle.execution_id, events))
+
+
+@pytest.fixture
+def noisy() -> Iterator[MockServer]:
+    responses = (
+        MockResponse("GET", "/noise", response_body=noise(1_400_000)),
+        MockResponse("GET", "/less", response_body=noise(600_000)),
+        MockResponse("POST", "/busy", response_status=500),
+        MockResponse("POST", "/", response_body="fine"),
+    )
+    with MockServer(responses) as server:
+        yield server
+
+
+async def test_a_large_value_goes_into_more_sub_graphs_than_a_message_holds(
+    bench: Bench, noisy: MockServer
+) -> None:
+    length = "function main({ n }) { return { n: n.length } }"
+    inner = body(begin("s"), code("c", "h.body", script=length),
+                 http("x", f"{noisy.url}/", method="POST"), finish("e", n="c.n"))  # fmt: skip
+    drawn = iteration("it", "start.list", inner, parallel=True, parallelism=10)
+    schema = chain("wide", start("list"), http("h", f"{noisy.url}/less"), drawn, end(o="it.out"))
+    handle = await bench.start(schema, {"list": list(range(10))})
+    assert await handle.wait() == Completed({"o": [{"n": 600_000}] * 10})
+    events = await history(handle, bench.client)
+    await replayed(handle, events)
+    seen = kinds(events)
+    assert seen["start_child_workflow_execution_initiated"] == 10
+    assert seen["timer_started"] == seen["timer_fired"] >= 1
+
+
+async def test_a_large_value_goes_to_more_nodes_than_a_message_holds_and_retries_wait_their_time(
+    bench: Bench, noisy: MockServer
+) -> None:
+    sent = {"type": "raw_text", "data": "{{#h.body#}}"}
+    busy = http("n0", f"{noisy.url}/busy", method="POST", body=sent, retry=retries(1, 30),
+                fail_on_error_status=True, strategy=ErrorStrategy(type="default-value",
+                default_value={"body": "instead"}))  # fmt: skip
+    nodes = [http(f"n{n}", f"{noisy.url}/", method="POST", body=sent) for n in (1, 2, 3)]
+    names = [f"n{n}" for n in range(4)]
+    schema = graph(
+        "fan", [start("n"), http("h", f"{noisy.url}/noise"), busy, *nodes,
+                end(**{name: f"{name}.body" for name in names})],
+        "start > h", *(f"h > {name}" for name in names), *(f"{name} > end" for name in names),
+    )  # fmt: skip
+    handle = await bench.start(schema, {"n": 1})
+    expected = {"n0": "instead", "n1": "fine", "n2": "fine", "n3": "fine"}
+    assert await handle.wait() == Completed(expected, exceptions=1)
+    (retry,) = [e for e in await read(handle) if e.type == "node_run_retry"]
+    assert retry.data["node_id"] == "n0"
+    await replayed(handle, await history(handle, bench.client))
+
+
+async def test_a_run_is_stopped_while_nodes_wait_for_a_message_of_their_own(
+    bench: Bench, noisy: MockServer
+) -> None:
+    sent = {"type": "raw_text", "data": "{{#h.body#}}"}
+    nodes = [http(f"n{n}", f"{noisy.url}/", method="POST", body=sent) for n in range(3)]
+    broken = code("broken", "start.n", script="function main() { throw new Error('no') }")
+    schema = graph(
+        "fan", [start("n"), http("h", f"{noisy.url}/noise"), *nodes, broken, end(o="n0.body")],
+        "start > h", *(f"h > n{n}" for n in range(3)), *(f"n{n} > end" for n in range(3)),
+        "h > broken", "broken > end",
+    )  # fmt: skip
+    told = await (await bench.start(schema, {"n": 1})).wait()
+    assert isinstance(told, Failed)
+    assert told.node_id == "broken"
+
+
+async def test_a_sub_graph_that_would_take_more_than_a_message_along_fails_its_run(
+    bench: Bench, noisy: MockServer
+) -> None:
+    inner = body(begin("s"), text("a", "{{ v }}", of="h1.status_code"),
+                 code("c", "h0.body"), code("d", "h1.body"), finish("e", n="a.output"))  # fmt: skip
+    pages = [http(f"h{n}", f"{noisy.url}/noise") for n in range(2)]
+    schema = chain("deep", start("list"), *pages, iteration("it", "start.list", inner),
+                   end(o="it.out"))  # fmt: skip
+    told = await (await bench.start(schema, {"list": [1]})).wait()
+    assert "What goes into the sub-graph of node it is too large (max 2096128" in str(told)
 
 
 async def test_thousands_of_rounds_of_nothing_but_inline_nodes_do_not_stall_the_worker(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -331,7 +331,16 @@ class WorkflowHandle:
             problems = cast("list[str]", cause.details[0]) if cause.details else [cause.message]
             raise InputError(tuple(problems)) from None
         except RPCError as error:
-            raise _unreachable(error, self.execution_id) from None
+            raise await self._unheard(error, workflow_id or self.execution_id) from None
+
+    async def _unheard(self, error: RPCError, workflow_id: str) -> InfrastructureError | InputError:
+        """Why an update was not answered. One that was on its way when its workflow ended is not
+        found, like a workflow that never was."""
+        if error.status is RPCStatusCode.NOT_FOUND:
+            with suppress(RPCError):
+                await self._client.get_workflow_handle(workflow_id).describe()
+                return InputError((f"run '{self.execution_id}' is over",))
+        return _unreachable(error, self.execution_id)
 
     async def _query(self, name: str, wanted: type[Any], *args: Any) -> Any:  # noqa: ANN401
         handle = self._client.get_workflow_handle(self.execution_id)

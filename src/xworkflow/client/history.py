@@ -61,6 +61,7 @@ from xworkflow.domain.wire import (
     ANSWER_UPDATE,
     DEBUG_UPDATE,
     HANDLER_SUFFIX,
+    NEXT_TASK_SECS,
     PAUSE_SIGNAL,
     RESUME_SIGNAL,
     SAFE_STOP_SIGNAL,
@@ -86,6 +87,8 @@ from xworkflow.engine.start import begin, carrier_of, compiled_of
 T = TypeVar("T")
 
 _SIGNALS, _UPDATES, _TIMERS, _NODES, _CHUNKS, _HANDLER, _STOP = range(7)
+_LEAST_SECS = NEXT_TASK_SECS * 5
+"""Of a run's own timers; they are whole milliseconds."""
 _MARKER = "core_local_activity"
 
 _ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
@@ -450,10 +453,12 @@ class HistoryFeed:
     # ---- timers
 
     async def _timer_started(self, event: HistoryEvent) -> None:
-        """The n-th timer of a history is the n-th that decide asked for: none is ever cancelled."""
-        if self._unnamed:
-            found = self._unnamed.popleft()
-            self._timers[event.timer_started_event_attributes.timer_id] = found
+        """The n-th timer of a history is the n-th that decide asked for: none is ever cancelled.
+        One that only brings the workflow's next task is none of them."""
+        attributes = event.timer_started_event_attributes
+        length = attributes.start_to_fire_timeout
+        if self._unnamed and not 0 < length.seconds + length.nanos / 1e9 < _LEAST_SECS:
+            self._timers[attributes.timer_id] = self._unnamed.popleft()
 
     async def _timer_fired(self, event: HistoryEvent) -> None:
         found = self._timers.get(event.timer_fired_event_attributes.timer_id)

@@ -60,6 +60,10 @@ SEARCH_ATTRIBUTES: Final = (APP_ATTRIBUTE, GROUP_ATTRIBUTE, SCHEMA_HASH_ATTRIBUT
 """Search attributes of runs, all of Temporal's type Keyword."""
 
 
+NEXT_TASK_SECS: Final = 0.0001
+"""The length of a timer that only brings the next workflow task; no timer of a run is shorter than
+a millisecond, but for those of no time at all."""
+
 _PACKED: Final = "packed"
 """The only key of a state that travels packed."""
 
@@ -274,14 +278,14 @@ class RunInput(_Wire):
     def _unpacked_text(cls, text: Any) -> Any:  # noqa: ANN401 - what some client sent
         return unpacked(text) if isinstance(text, str) else text
 
-    @field_serializer("state", when_used="json")
+    @field_serializer("state", "pool", when_used="json")
     def _packed_state(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
         if state is None:
             return None
         text = json.dumps(state, separators=(",", ":"))
         return {_PACKED: packed(text)} if len(text) > PACK_ABOVE else state
 
-    @field_validator("state", mode="before")
+    @field_validator("state", "pool", mode="before")
     @classmethod
     def _unpacked_state(cls, state: Any) -> Any:  # noqa: ANN401 - what some client sent
         if not isinstance(state, dict) or _PACKED not in state:
