@@ -14,6 +14,7 @@ from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 
 _FULL_SECS = 60.0
+_DOORS = ("enter", "leave")
 
 
 class Crowd(MockServer):
@@ -46,7 +47,7 @@ class Crowd(MockServer):
 
 
 async def begin(crowd: Crowd, client: Client, group: RuntimeGroup) -> WorkflowHandle:
-    requests = [http("enter", f"{crowd.url}/enter"), http("leave", f"{crowd.url}/leave")]
+    requests = [http(name, f"{crowd.url}/{name}", timeout=2 * _FULL_SECS) for name in _DOORS]
     schema = chain("crowd", start("n"), *requests, end(body="leave.body"))
     builder = WorkflowRunner.builder(schema).context(WorkflowContext.new(group))
     builder.user_inputs({"n": 1}).options(heartbeat_timeout_secs=2)
