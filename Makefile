@@ -4,8 +4,9 @@ BIN := .venv/bin
 # what the environment was made from; it is made again only when that changes
 INPUTS := requirements.lock pyproject.toml hatch_build.py
 STAMP := .venv/.made-from
-# tests wait more than they compute; a file's tests stay in one process, as they share its servers
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# tests wait more than they compute; the tests of a file stay in one process, as they share its
+# servers, and files keep their order: the longest ones have one test and would come last
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup install binaries run static check test lock record-history
