@@ -126,7 +126,10 @@ def test_a_failed_run_is_one_json_object_too(at_server: Command, failing: Path) 
         (["--inputs", "nan.json"], "nan.json: not JSON: NaN is no JSON value"),
         (["--inputs", "half.json"], "half.json: not JSON: 'utf-8' codec can't encode"),
         (["--inputs", "deep.json"], "deep.json: not JSON: it nests too deep"),
-        (["--inputs", "big.json"], "the run cannot be started: Blob data size exceeds limit."),
+        (
+            ["--inputs", "big.json"],
+            "the run cannot be started: Temporal takes 2 MB for its file, packed",
+        ),
         (["-i", "name=x", "--address", "nowhere"], "--address 'nowhere' is not of the form"),
     ],
 )

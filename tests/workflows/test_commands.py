@@ -267,6 +267,18 @@ async def test_never_more_nodes_run_than_the_run_allows(
     assert gate.most == wanted
 
 
+async def test_values_that_no_message_holds_are_refused_and_the_run_goes_on(
+    bench: Bench, gate: Gate
+) -> None:
+    schema = chain("large", start("n"), http("h", f"{gate.url}/wait"), end(n="start.n"))
+    handle = await bench.start(schema, {"n": 1})
+    await gate.entered(1)
+    with pytest.raises(InputError, match="has 3000014 bytes, and an update has 1900000 at most"):
+        await handle.update_variables({"start.n": "x" * 3_000_000})
+    gate.opened = True
+    assert await handle.wait() == Completed({"n": 1})
+
+
 async def test_commands_for_a_run_that_has_ended_are_refused(bench: Bench) -> None:
     handle = await bench.start(chain("short", start(), end()))
     await handle.wait()

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
+from pydantic_core import to_json
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     Client,
@@ -64,6 +65,9 @@ from xworkflow.errors import InfrastructureError, InputError, RunError
 from xworkflow.ports import StreamStore
 
 T = TypeVar("T")
+
+MOST_BYTES_OF_AN_UPDATE: Final = 1_900_000
+"""A payload holds 2 MB."""
 
 _STATUS_TIMEOUT: Final = timedelta(seconds=2)
 """So long a worker may take to tell where a run stands; the histories know it, too."""
@@ -322,6 +326,7 @@ class WorkflowHandle:
         workflow_id: str | None = None,
     ) -> T:
         handle = self._client.get_workflow_handle(workflow_id or self.execution_id)
+        _check_size(arg)
         try:
             return await handle.execute_update(name, args=[arg], result_type=wanted)  # pyright: ignore[reportUnknownMemberType]
         except WorkflowUpdateFailedError as error:
@@ -385,6 +390,17 @@ def _failed(cause: BaseException | None) -> ExecutionStatus:
     if isinstance(cause, TerminatedError):
         return Stopped(cause.message or "terminated")
     return Failed(str(cause), "Timeout")
+
+
+def _check_size(said: object) -> None:
+    """Raises InputError for what the run's acceptance, which repeats it, could not hold."""
+    try:
+        size = len(to_json(said))
+    except ValueError:
+        return  # no JSON: who writes it as a message says so
+    if size > MOST_BYTES_OF_AN_UPDATE:
+        most = MOST_BYTES_OF_AN_UPDATE
+        raise InputError((f"what is said has {size} bytes, and an update has {most} at most",))
 
 
 def _unreachable(error: RPCError, execution_id: str) -> InfrastructureError | InputError:

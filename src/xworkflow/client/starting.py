@@ -48,7 +48,10 @@ async def start_run(
     except WorkflowAlreadyStartedError:
         return None
     except RPCError as error:
-        text = f"the run cannot be started: {error.message}"
+        reason = error.message
+        if "size exceeds limit" in reason:
+            reason = f"Temporal takes 2 MB for its file, packed, and its inputs ({reason})"
+        text = f"the run cannot be started: {reason}"
         if error.status is RPCStatusCode.INVALID_ARGUMENT:  # too large, or an id too long
             raise InputError((text,)) from None
         raise InfrastructureError(text) from None
