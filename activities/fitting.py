@@ -12,12 +12,13 @@ from typing import Final
 from pydantic_core import PydanticSerializationError
 
 from xworkflow.domain.foreign_json import depth_of
+from xworkflow.domain.packing import PAYLOAD_BYTES
 from xworkflow.domain.results import NodeRunResult
 from xworkflow.domain.security_limits import OUTPUT_TOO_LARGE
 from xworkflow.domain.wire import NodeReport
 from xworkflow.errors import NodeFailure
 
-MAX_REPORT_BYTES: Final = 2 * 1024 * 1024 - 320 * 1024
+MAX_REPORT_BYTES: Final = PAYLOAD_BYTES - 320 * 1024
 """A region's report has up to 256 KiB of other nodes beside this one."""
 MAX_REPORT_DEPTH: Final = 150
 """Of outputs. Readers go 200 deep, and the messages around them are some 20."""

@@ -1,8 +1,7 @@
-"""What one message from a worker to Temporal can hold, seen from the workflow.
+"""What one payload from a workflow to Temporal can hold.
 
-The server takes payloads of 2 MB and messages of 4 MB. A workflow task whose completion is larger
-is refused and done again, for ever; so what a region reported has to be gone before much more is
-said, and a run that would have to say too much at once fails.
+A workflow task that sends a larger one is refused and done again, for ever; so a run that would
+have to fails. What many of them hold together is counted in ``room.py``.
 """
 
 from __future__ import annotations
@@ -13,38 +12,14 @@ from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from xworkflow.domain.packing import PAYLOAD_BYTES
 from xworkflow.domain.pool_size import estimate
+from xworkflow.domain.security_limits import OUTPUT_TOO_LARGE
 from xworkflow.domain.values import JsonValue
-from xworkflow.domain.wire import NodeReport, RunInput
+from xworkflow.domain.wire import RunInput
 
-FLUSHES: Final = "large-reports-leave-their-task"
-"""The patch under which local nodes become activities behind large reports."""
-MAX_PAYLOAD_BYTES: Final = 2 * 1024 * 1024 - 1024
+MAX_PAYLOAD_BYTES: Final = PAYLOAD_BYTES - 1024
 _CLEARLY_SMALL: Final = 512 * 1024
-_MOST_UNSENT: Final = 512 * 1024
-
-
-class Unsent:
-    """The bytes that regions have reported since something last came from the server: their
-    markers wait for the end of the workflow task."""
-
-    def __init__(self) -> None:
-        self._bytes = 0
-
-    @property
-    def size(self) -> int:
-        return self._bytes
-
-    @property
-    def is_much(self) -> bool:
-        return self._bytes > _MOST_UNSENT
-
-    def add(self, report: NodeReport) -> None:
-        if report.result is not None:
-            self._bytes += estimate(report.result.outputs, _MOST_UNSENT)
-
-    def sent(self) -> None:
-        self._bytes = 0
 
 
 def check_payload(what: str, payload: BaseModel, *parts: JsonValue) -> int:
@@ -60,7 +35,7 @@ def check_payload(what: str, payload: BaseModel, *parts: JsonValue) -> int:
     if size > MAX_PAYLOAD_BYTES:
         raise ApplicationError(
             f"{what} too large (max {MAX_PAYLOAD_BYTES} bytes, got {size} bytes)",
-            type="output_too_large",
+            type=OUTPUT_TOO_LARGE,
             non_retryable=True,
         )
     return size

@@ -82,7 +82,7 @@ from xworkflow.engine.waiting import waiting_of
 from xworkflow.workflows.children import Child, in_background, why_lost
 from xworkflow.workflows.context import context_of
 from xworkflow.workflows.details import Details
-from xworkflow.workflows.messages import FLUSHES, Unsent, check_payload
+from xworkflow.workflows.messages import check_payload
 from xworkflow.workflows.options import (
     LOST_WORKER_RETRY,
     ONCE,
@@ -125,7 +125,6 @@ class Shell:
         self._local: list[tuple[int, StartNode]] = []
         self._region_runs = False
         self._regions = 0
-        self._unsent = Unsent()
         self._room = Room()
         self._held: dict[tuple[int, int], asyncio.Future[None]] = {}
         """Activities that wait for a message of their own."""
@@ -287,7 +286,7 @@ class Shell:
         due = self._result is None and (self._local or breathes)
         if due and not (self._region_runs or self._slot.away):
             starts, self._local = tuple(self._local), []
-            if starts and self._unsent.is_much and workflow.patched(FLUSHES):
+            if starts and self._room.must_flush:
                 for lane, start in starts:
                     self._start_activity(lane, start)
             else:
@@ -414,7 +413,7 @@ class Shell:
         )
         parts = ([value.value for value in task.values], task.pool)
         size = check_payload(f"What goes to node {task.node_id} is", task, *parts)
-        turn = self._room.turn(size, self._unsent.size)
+        turn = self._room.turn(size)
         if turn is None:
             self._send_activity(lane, start, task)
         else:
@@ -447,7 +446,6 @@ class Shell:
 
     def _node_ended(self, lane: int, start: StartNode, done: asyncio.Future[NodeReport]) -> None:
         self._activities.pop((lane, start.node), None)
-        self._unsent.sent()
         report = _report_of(done, self.now())
         take: Take = lambda: self._feed(  # noqa: E731 - one line of work
             lane, fact_of(start.node, start.attempt, report)
@@ -535,7 +533,7 @@ class Shell:
                 raise RuntimeError("the admission was lost")
             self._admit(report)
         for finished in report.finished:
-            self._unsent.add(finished.report)
+            self._room.reported(finished.report)
             fact = fact_of(finished.node, finished.attempt, finished.report)
             self._perform(self._feed(finished.lane, fact))
         self._send_on(report)
@@ -605,7 +603,7 @@ class Shell:
             )
             self._inbox.append(_Arrival(_CHUNKS, (lane, start.node, start.start), take))
 
-        turn = self._room.turn(_size_of_chunk(run), self._unsent.size)
+        turn = self._room.turn(_size_of_chunk(run))
         self._chunks[key] = Child(SUBGRAPH_WORKFLOW, lambda: run, ChunkEnd, child_id, ended, turn)
 
     def _cancel_chunk(self, lane: int, cancel: CancelChunk) -> None:

@@ -11,6 +11,8 @@ import binascii
 import zlib
 from typing import Final
 
+PAYLOAD_BYTES: Final = 2 * 1024 * 1024
+"""What Temporal takes in one payload."""
 PACK_ABOVE: Final = 256 * 1024
 """Characters; shorter texts are never packed."""
 MAX_UNPACKED: Final = 256 * 1024 * 1024
