@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import zlib
+from functools import lru_cache
 from typing import Final
 
 PAYLOAD_BYTES: Final = 2 * 1024 * 1024
@@ -23,8 +25,17 @@ _MARK: Final = "zlib:"
 
 def packed(text: str) -> str:
     """The text as it travels. JSON never begins as a packed text does."""
-    if len(text) <= PACK_ABOVE:
-        return text
+    return text if len(text) <= PACK_ABOVE else _zlib(text)
+
+
+def packed_json(value: object) -> str | None:
+    """A large value's JSON, packed. None for one that travels as it is."""
+    text = json.dumps(value, separators=(",", ":"))
+    return _zlib(text) if len(text) > PACK_ABOVE else None
+
+
+@lru_cache(maxsize=2)  # what is sent was measured before, and the children of one node share a pool
+def _zlib(text: str) -> str:
     return _MARK + base64.b64encode(zlib.compress(text.encode(errors="surrogatepass"), 6)).decode()
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from xworkflow.domain.commands import StartChunk
 from xworkflow.domain.debugging import DebugConfig, DebugPhase, DebugReason
 from xworkflow.domain.facts import HandlerFinished
-from xworkflow.domain.packing import PACK_ABOVE, packed, unpacked
+from xworkflow.domain.packing import packed, packed_json, unpacked
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.repeats import ChunkEnd, Repeat
 from xworkflow.domain.results import NodeRunResult
@@ -282,8 +282,8 @@ class RunInput(_Wire):
     def _packed_state(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
         if state is None:
             return None
-        text = json.dumps(state, separators=(",", ":"))
-        return {_PACKED: packed(text)} if len(text) > PACK_ABOVE else state
+        text = packed_json(state)
+        return state if text is None else {_PACKED: text}
 
     @field_validator("state", "pool", mode="before")
     @classmethod

@@ -8,10 +8,9 @@ reads its history agree.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from xworkflow.domain.packing import packed
+from xworkflow.domain.packing import packed_json
 from xworkflow.domain.pool_size import estimate
 from xworkflow.domain.wire import RunOptions
 from xworkflow.engine.carrier import Carrier
@@ -57,4 +56,4 @@ def fits(state: dict[str, Any]) -> bool:
     size = estimate(state, _MOST_TRIED)
     if size <= _CLEARLY_FITS:
         return True
-    return size <= _MOST_TRIED and len(packed(json.dumps(state))) <= MOST_PACKED
+    return size <= _MOST_TRIED and len(packed_json(state) or "") <= MOST_PACKED
