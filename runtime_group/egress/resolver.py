@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Protocol, cast
+
+from xworkflow.domain.network_policy import is_address
 
 _AT_ONCE: Final = 8
 
@@ -32,22 +34,8 @@ class SystemResolver:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="xworkflow-names")
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        if _is_address(host):
+        if is_address(host) and "%" not in host:
             return [host]
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port)
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         return list(dict.fromkeys(cast("str", entry[4][0]) for entry in found))
-
-
-def _look_up(host: str, port: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
-    return cast(
-        "list[tuple[int, int, int, str, tuple[object, ...]]]",
-        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
-    )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return "%" not in str(ipaddress.ip_address(host))
-    except ValueError:
-        return False

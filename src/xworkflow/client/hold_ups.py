@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import (
     PendingActivityState,
@@ -69,7 +67,7 @@ def _of(described: DescribeWorkflowExecutionResponse, now: float) -> Iterator[st
 def _of_task(task: PendingWorkflowTaskInfo, queue: str, now: float) -> Iterator[str]:
     if task.attempt > 1:
         yield (
-            f"the run's own task is tried for the {_ordinal(task.attempt)} time: "
+            f"the run's own task is tried again (attempt {task.attempt}): "
             "the worker's log and the Web UI tell why it failed"
         )
     untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
@@ -91,9 +89,9 @@ def _of_activity(activity: PendingActivityInfo, queue: str, now: float) -> Itera
         if again or _age(activity.scheduled_time, now) >= UNTAKEN_SECS:
             yield f"{node}: no worker takes it from '{queue}' yet{again}"
         return
-    since = max(activity.last_heartbeat_time.seconds, activity.last_started_time.seconds)
-    if now - since >= SILENT_SECS:
-        limit = _secs(activity.activity_options.heartbeat_timeout)
+    heard = (activity.last_heartbeat_time, activity.last_started_time)
+    if min(_age(at, now) for at in heard) >= SILENT_SECS:
+        limit = activity.activity_options.heartbeat_timeout.ToTimedelta().total_seconds()
         then = f"; after {limit:g} s of that another attempt begins" if limit else ""
         yield f"{node}: nothing is heard of its worker {activity.last_worker_identity}{then}{again}"
     elif again:
@@ -101,13 +99,4 @@ def _of_activity(activity: PendingActivityInfo, queue: str, now: float) -> Itera
 
 
 def _age(at: Timestamp, now: float) -> float:
-    return now - at.seconds - at.nanos / 1e9
-
-
-def _secs(given: Duration) -> float:
-    return timedelta(seconds=given.seconds, microseconds=given.nanos // 1000).total_seconds()
-
-
-def _ordinal(number: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
+    return now - at.ToNanoseconds() / 1e9

@@ -22,14 +22,15 @@ AddressRange = Annotated[str, AfterValidator(_range)]
 def _name(drawn: str) -> str:
     """A pattern that matches nothing would be a rule that nobody misses until it is needed."""
     name = drawn.removeprefix("*.")
-    if ":" in drawn and _is_address(drawn):
+    if ":" in drawn and is_address(drawn):
         return str(ip_address(drawn))
     if not name.strip(".") or _NO_NAME.search(name):
         raise ValueError(f"'{drawn}' is no name of a host: write x.y, or *.x.y for all below it")
     return drawn
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address as it is usually written."""
     try:
         ip_address(text)
     except ValueError:
