@@ -37,15 +37,20 @@ class Recording:
     )
     replayed: int = 0
     last: dict[str, int] = field(default_factory=dict[str, int])
-    """The number of the event that was emitted last, by workflow id."""
+    """The number of the event that was emitted last, by workflow id, and not by a replay."""
 
     def note(self, workflow_id: str, event: GraphEngineEvent, *, replays: bool) -> None:
         if replays:
             self.replayed += 1
             known = self.emitted[workflow_id][event.seq]
             assert known == event, "a replay emits other events than the run did"
+            return  # for a query it may be of a history that ends earlier
         self.emitted[workflow_id][event.seq] = event
         self.last[workflow_id] = event.seq
+
+    def names_of(self, execution_id: str) -> list[str]:
+        """The run's workflows: itself, and its sub-graphs."""
+        return [name for name in self.emitted if name.split("/")[0] == execution_id]
 
     def of(self, execution_id: str) -> list[GraphEngineEvent]:
         found = self.emitted[execution_id]
@@ -125,8 +130,8 @@ def check_reading(
     """What a reader saw of a run is what its workflows emitted, ``but`` for some. One that left
     with the end of a workflow saw how its sub-graphs began, which may have outlived it."""
     found = by_workflow(seen)
-    ran = {name for name in recording.emitted if name.split("/")[0] == execution_id}
-    ran = {name for name in ran if "/error-handler" not in name}  # it tells nothing of its inside
+    # an error handler tells nothing of its inside
+    ran = {name for name in recording.names_of(execution_id) if "/error-handler" not in name}
     for workflow_id in {*ran, *found} - {*but}:
         told, emitted = found.get(workflow_id, []), recording.of(workflow_id)
         if left_with not in (None, workflow_id):
@@ -147,6 +152,5 @@ async def watched_bench(idle_bench: Bench, recording: Recording) -> AsyncIterato
             await handle.cancel()  # of a test that failed
             await handle.wait()
             await all_ended(idle_bench, execution_id)
-            own = [name for name in recording.emitted if name.split("/")[0] == execution_id]
-            again = await carried_out_again(idle_bench, own)
+            again = await carried_out_again(idle_bench, recording.names_of(execution_id))
             check_reading(recording, execution_id, await read_all(handle), but=again)

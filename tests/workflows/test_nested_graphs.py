@@ -146,8 +146,8 @@ async def test_nested_graphs_give_what_the_naive_interpreter_gives_and_read_as_t
         closed = await read_all(trial.handle)
         again, left_with = set[str](), None
         if trial.drawn.expected.fatal:  # then it has stopped sub-graphs, and not waited for them
-            own = [name for name in recording.emitted if name.split("/")[0] == run_id]
-            again, left_with = await carried_out_again(fast_bench, own), run_id
+            again = await carried_out_again(fast_bench, recording.names_of(run_id))
+            left_with = run_id
         check_reading(recording, run_id, closed, but=again)
         check_reading(recording, run_id, trial.live, but=again, left_with=left_with)
         check_order(trial.live)
