@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.worker import Replayer
 
 from tests.client.live import Probe, group_with
 from tests.workflows.awaited import node_started
@@ -27,11 +26,11 @@ from tests.workflows.drawing import (
     start,
     text,
 )
+from tests.workflows.replaying import replay
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.runner import WorkflowRunner
 from xworkflow.client.status import Completed, Failed, FailedWithRecovery, SafeStopped
 from xworkflow.context import WorkflowContext
-from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.policy import EngineConfig
 from xworkflow.domain.pool import VariablePool
 from xworkflow.domain.quota import ResourceQuota
@@ -41,7 +40,6 @@ from xworkflow.domain.wire import MockNode
 from xworkflow.errors import InputError, MisuseError, ValidationFailed
 from xworkflow.runtime_group.group import RuntimeGroup
 from xworkflow.testing.mock_server import MockResponse, MockServer
-from xworkflow.workflows import GraphWorkflow, SubGraphWorkflow
 
 pytestmark = pytest.mark.temporal
 
@@ -79,10 +77,8 @@ def codes(refused: pytest.ExceptionInfo[ValidationFailed]) -> list[str]:
 
 async def replayed(bench: Bench, *handles: WorkflowHandle) -> None:
     """Raises where a history does not replay."""
-    replayer = Replayer(workflows=[GraphWorkflow, SubGraphWorkflow], data_converter=DATA_CONVERTER)
     for handle in handles:
-        fetched = await bench.client.get_workflow_handle(handle.execution_id).fetch_history()
-        await replayer.replay_workflow(fetched)
+        await replay(await bench.client.get_workflow_handle(handle.execution_id).fetch_history())
 
 
 async def test_a_fork_calls_only_its_node_and_what_stands_behind_it(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import random
 from typing import Any, cast
 
+from tests.texts import noise
 from xworkflow.domain.wire import RunOptions
 from xworkflow.engine.carrier import Carrier
 from xworkflow.engine.continuing import Continuing, fits
@@ -25,11 +24,6 @@ class Carries:
     def dump(self) -> dict[str, Any]:
         self.looked += 1
         return self.state
-
-
-def noise(size: int) -> str:
-    """A text that does not pack."""
-    return base64.b64encode(random.Random(7).randbytes(size * 3 // 4)).decode()  # noqa: S311
 
 
 def continuing() -> Continuing:

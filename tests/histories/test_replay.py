@@ -12,11 +12,11 @@ from temporalio.worker import Replayer
 
 from tests.histories import yields
 from tests.histories.shapes import SHAPES
+from tests.workflows.replaying import replay
 from xworkflow.client.history import HistoryFeed
 from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.events import UNNUMBERED
 from xworkflow.domain.governing import governor_id
-from xworkflow.worker import workflow_runner
 from xworkflow.workflows import GovernorWorkflow, GraphWorkflow, SubGraphWorkflow, YieldsWorkflow
 
 FOLDER = Path(__file__).parent
@@ -40,46 +40,26 @@ def parts_of(name: str) -> list[Path]:
 @pytest.mark.parametrize("sandboxed", [True, False], ids=["sandboxed", "unsandboxed"])
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_golden_history_replays(path: Path, *, sandboxed: bool) -> None:
-    replayer = Replayer(
-        workflows=[GraphWorkflow, SubGraphWorkflow],
-        workflow_runner=workflow_runner(sandboxed=sandboxed),
-        data_converter=DATA_CONVERTER,
-    )
-    await replayer.replay_workflow(recorded(path))
+    await replay(recorded(path), sandboxed=sandboxed)
 
 
 @pytest.mark.parametrize("path", CHILDREN, ids=lambda path: path.stem)
 async def test_the_history_of_a_sub_graph_replays(path: Path) -> None:
     kept = json.loads(path.read_text())
     history = WorkflowHistory.from_json(kept["workflow_id"], kept["history"])
-    replayer = Replayer(
-        workflows=[GraphWorkflow, SubGraphWorkflow],
-        workflow_runner=workflow_runner(sandboxed=True),
-        data_converter=DATA_CONVERTER,
-    )
-    await replayer.replay_workflow(history)
+    await replay(history)
 
 
 @pytest.mark.parametrize("path", LEDGERS, ids=lambda path: path.stem)
 async def test_the_history_of_a_ledger_replays(path: Path) -> None:
     group_id = SHAPES[path.stem].group_id or ""
     history = WorkflowHistory.from_json(governor_id(group_id), path.read_text())
-    replayer = Replayer(
-        workflows=[GovernorWorkflow],
-        workflow_runner=workflow_runner(sandboxed=True),
-        data_converter=DATA_CONVERTER,
-    )
-    await replayer.replay_workflow(history)
+    await replay(history, GovernorWorkflow)
 
 
 async def test_the_history_of_who_hears_of_places_given_back_replays() -> None:
     history = WorkflowHistory.from_json(yields.WORKFLOW_ID, yields.HISTORY.read_text())
-    replayer = Replayer(
-        workflows=[YieldsWorkflow],
-        workflow_runner=workflow_runner(sandboxed=True),
-        data_converter=DATA_CONVERTER,
-    )
-    await replayer.replay_workflow(history)
+    await replay(history, YieldsWorkflow)
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))

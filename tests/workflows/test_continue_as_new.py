@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import random
+from typing import Any
 
 import pytest
 
+from tests.texts import noise
 from tests.workflows.awaited import node_started
 from tests.workflows.bench import Bench, history, kind, read
 from tests.workflows.drawing import chain, code, end, http, start, text
 from tests.workflows.recording import Recording
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed, Failed, Stopped
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.domain.schema import WorkflowSchema
 from xworkflow.domain.wire import RunInput
 from xworkflow.engine import continuing
@@ -23,10 +24,9 @@ pytestmark = pytest.mark.temporal
 
 @pytest.fixture
 def responses() -> tuple[MockResponse, ...]:
-    noise = base64.b64encode(random.Random(7).randbytes(600_000)).decode()  # noqa: S311
     return (
         MockResponse("GET", "/large", response_body="x" * 20_000),
-        MockResponse("GET", "/noise", response_body=noise),
+        MockResponse("GET", "/noise", response_body=noise(800_000)),
     )
 
 
@@ -48,16 +48,26 @@ async def _run_ids(bench: Bench, handle: WorkflowHandle) -> list[str]:
     return ids
 
 
+async def _followed(
+    bench: Bench, recording: Recording, schema: WorkflowSchema, **options: Any
+) -> tuple[WorkflowHandle, list[GraphEngineEvent]]:
+    """A run, and its events as they were read while it went on: those that it emitted."""
+    async with bench.worker():
+        handle = await bench.start(schema, {"n": 1}, **options)
+        followed = await read(handle, follow=True)
+        assert await handle.wait() == Completed({"o": "200"})
+    assert followed == recording.of(handle.execution_id)
+    return handle, followed
+
+
 async def test_a_chain_of_forty_requests_runs_through_short_histories(
     idle_bench: Bench, recording: Recording, web: MockServer
 ) -> None:
-    async with idle_bench.worker():
-        handle = await idle_bench.start(_long(web, 40), {"n": 1}, continue_as_new_after_events=30)
-        followed = await read(handle, follow=True)
-        assert await handle.wait() == Completed({"o": "200"})
+    handle, followed = await _followed(
+        idle_bench, recording, _long(web, 40), continue_as_new_after_events=30
+    )
     assert len(web.requests) == 40
     assert [event.seq for event in followed] == list(range(len(followed)))
-    assert followed == recording.of(handle.execution_id)
     assert await read(handle) == followed
     run_ids = await _run_ids(idle_bench, handle)
     assert len(run_ids) > 5
@@ -69,12 +79,9 @@ async def test_a_chain_of_forty_requests_runs_through_short_histories(
 async def test_a_history_with_large_results_is_left_by_its_size(
     idle_bench: Bench, recording: Recording, web: MockServer
 ) -> None:
-    async with idle_bench.worker():
-        handle = await idle_bench.start(
-            _long(web, 6, "/large"), {"n": 1}, continue_as_new_after_bytes=60_000
-        )
-        followed = await read(handle, follow=True)
-    assert followed == recording.of(handle.execution_id)
+    handle, followed = await _followed(
+        idle_bench, recording, _long(web, 6, "/large"), continue_as_new_after_bytes=60_000
+    )
     assert followed[-1].type == "graph_run_succeeded"
     assert len(await _run_ids(idle_bench, handle)) > 1
 
@@ -82,14 +89,11 @@ async def test_a_history_with_large_results_is_left_by_its_size(
 async def test_a_run_whose_state_fits_no_message_goes_on_in_its_history(
     idle_bench: Bench, recording: Recording, web: MockServer
 ) -> None:
-    async with idle_bench.worker():
-        handle = await idle_bench.start(
-            _long(web, 8, "/noise"), {"n": 1}, continue_as_new_after_bytes=1_000_000
-        )
-        followed = await read(handle, follow=True)
-        assert await handle.wait() == Completed({"o": "200"})
+    handle, followed = await _followed(
+        idle_bench, recording, _long(web, 8, "/noise"), continue_as_new_after_bytes=1_000_000
+    )
     assert len(web.requests) == 8
-    assert followed == recording.of(handle.execution_id) == await read(handle)
+    assert await read(handle) == followed
     assert len(await _run_ids(idle_bench, handle)) == 2  # the first time it fitted
 
 

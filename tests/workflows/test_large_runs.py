@@ -3,16 +3,13 @@ figures of larger ones)."""
 
 from __future__ import annotations
 
-import base64
-import random
 import threading
 from collections.abc import Iterator
 
 import pytest
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
-from temporalio.worker import Replayer
 
+from tests.texts import noise
 from tests.workflows.bench import Bench, history, kinds, read
 from tests.workflows.drawing import (
     begin,
@@ -30,14 +27,11 @@ from tests.workflows.drawing import (
     start,
     text,
 )
-from xworkflow.client.handle import WorkflowHandle
+from tests.workflows.replaying import replay
 from xworkflow.client.status import Completed, Failed
-from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.domain.schema import ErrorStrategy
 from xworkflow.engine.sub_graphs import NODES_AT_ONCE, NODES_IN_A_HISTORY
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
-from xworkflow.worker import workflow_runner
-from xworkflow.workflows import GraphWorkflow
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -173,19 +167,6 @@ async def test_a_run_that_would_have_to_say_too_much_at_once_fails(bench: Bench)
     assert "What goes to node h is too large" in str(told)
 
 
-def noise(size: int) -> str:
-    """A text that does not pack."""
-    return base64.b64encode(random.Random(7).randbytes(size * 3 // 4)).decode()  # noqa: S311
-
-
-async def replayed(handle: WorkflowHandle, events: list[HistoryEvent]) -> None:
-    replayer = Replayer(
-        workflows=[GraphWorkflow], data_converter=DATA_CONVERTER,
-        workflow_runner=workflow_runner(sandboxed=True),
-    )  # fmt: skip
-    await replayer.replay_workflow(WorkflowHistory(handle.execution_id, events))
-
-
 @pytest.fixture
 def noisy() -> Iterator[MockServer]:
     responses = (
@@ -209,7 +190,7 @@ async def test_a_large_value_goes_into_more_sub_graphs_than_a_message_holds(
     handle = await bench.start(schema, {"list": list(range(10))})
     assert await handle.wait() == Completed({"o": [{"n": 600_000}] * 10})
     events = await history(handle, bench.client)
-    await replayed(handle, events)
+    await replay(WorkflowHistory(handle.execution_id, events))
     seen = kinds(events)
     assert seen["start_child_workflow_execution_initiated"] == 10
     assert seen["timer_started"] == seen["timer_fired"] >= 1
@@ -234,7 +215,7 @@ async def test_a_large_value_goes_to_more_nodes_than_a_message_holds_and_retries
     assert await handle.wait() == Completed(expected, exceptions=1)
     (retry,) = [e for e in await read(handle) if e.type == "node_run_retry"]
     assert retry.data["node_id"] == "n0"
-    await replayed(handle, await history(handle, bench.client))
+    await replay(WorkflowHistory(handle.execution_id, await history(handle, bench.client)))
 
 
 async def test_a_run_is_stopped_while_nodes_wait_for_a_message_of_their_own(

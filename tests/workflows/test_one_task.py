@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Worker
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 
 from tests.workflows.awaited import happened
 from tests.workflows.bench import Bench, history, kind
 from tests.workflows.drawing import end, form, graph, http, retries, start, text
 from tests.workflows.recording import Recording, Seen, check_reading, read_all
+from tests.workflows.replaying import replay
 from xworkflow.activities.execute_node import NodeActivities
 from xworkflow.client.handle import WorkflowHandle
 from xworkflow.client.status import Completed
-from xworkflow.data_converter import DATA_CONVERTER
 from xworkflow.testing.mock_server import MockResponse, MockServer, ReceivedRequest
 from xworkflow.worker import workflow_runner
 from xworkflow.workflows import GraphWorkflow
@@ -164,11 +164,7 @@ async def test_what_arrives_in_one_task_is_taken_in_one_order_by_workflow_and_re
         check_one_task(events, trial.said)
         for read in (await trial.reading, await read_all(trial.handle)):
             check_reading(recording, trial.handle.execution_id, read)
-        replayer = Replayer(
-            workflows=[GraphWorkflow], data_converter=DATA_CONVERTER,
-            workflow_runner=workflow_runner(sandboxed=True),
-        )  # fmt: skip
-        await replayer.replay_workflow(WorkflowHistory(trial.handle.execution_id, events))
+        await replay(WorkflowHistory(trial.handle.execution_id, events))
 
 
 def check_one_task(events: list[HistoryEvent], said: Said) -> None:
