@@ -51,6 +51,10 @@ async def begun(bench: Bench, url: str) -> AsyncGenerator[WorkflowHandle]:
         await handle.wait()
 
 
+async def sentences(handle: WorkflowHandle) -> tuple[str, ...]:
+    return tuple(map(str, await handle.hold_ups()))
+
+
 async def taken(bench: Bench) -> bytes:
     """The token of an activity that a worker takes of which nobody will hear again."""
     request = PollActivityTaskQueueRequest(
@@ -64,7 +68,7 @@ async def taken(bench: Bench) -> bytes:
 @pytest.mark.usefixtures("hasty")
 async def test_a_run_that_no_worker_takes_waits_in_its_queue(idle_bench: Bench) -> None:
     handle = await idle_bench.start(chain("nobody", start(), end(out="start.x")), {})
-    said = await handle.hold_ups()
+    said = await sentences(handle)
     assert said == (f"no worker takes the run; it waits in '{idle_bench.queue}' until one does",)
     await idle_bench.client.get_workflow_handle(handle.execution_id).terminate()
     assert await handle.hold_ups() == ()
@@ -73,7 +77,7 @@ async def test_a_run_that_no_worker_takes_waits_in_its_queue(idle_bench: Bench) 
 @pytest.mark.usefixtures("hasty")
 async def test_a_node_that_no_worker_takes_is_named(idle_bench: Bench, web: MockServer) -> None:
     async with begun(idle_bench, web.url) as handle:
-        assert await handle.hold_ups() == (f"h: no worker takes it from '{idle_bench.queue}' yet",)
+        assert await sentences(handle) == (f"h: no worker takes it from '{idle_bench.queue}' yet",)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -82,8 +86,15 @@ async def test_a_node_whose_worker_has_gone_says_when_another_attempt_begins(
 ) -> None:
     async with begun(idle_bench, web.url) as handle:
         await taken(idle_bench)
-        (said,) = await handle.hold_ups()
+        (said,) = await sentences(handle)
         assert said.startswith("h: nothing is heard of its worker 4711@gone; after 60 s of that ")
+
+
+def test_a_line_for_people_has_the_title_of_the_node() -> None:
+    held = hold_ups.HoldUp("is under way again", "1721110597868")
+    assert held.told({"1721110597868": "LLM"}) == "LLM: is under way again"
+    assert held.told({}) == "1721110597868: is under way again"
+    assert str(hold_ups.HoldUp("no worker takes the run")) == "no worker takes the run"
 
 
 async def test_an_attempt_that_failed_is_quoted(idle_bench: Bench, web: MockServer) -> None:
@@ -97,7 +108,7 @@ async def test_an_attempt_that_failed_is_quoted(idle_bench: Bench, web: MockServ
             ),
         )
         await idle_bench.client.workflow_service.respond_activity_task_failed(failed)
-        (said,) = await handle.hold_ups()
+        (said,) = await sentences(handle)
         assert said.startswith("h: ")
         assert said.endswith(" (attempt 2; the one before: the disk is full)")
 
@@ -130,7 +141,7 @@ async def test_what_holds_a_sub_graph_up_holds_its_run_up(
     async with workflows_alone(idle_bench):
         while not await handle.hold_ups():
             await asyncio.sleep(0.01)
-        while (said := await handle.hold_ups()) != (
+        while (said := await sentences(handle)) != (
             f"h: no worker takes it from '{idle_bench.queue}' yet",
         ):
             assert all("no worker takes" in sentence for sentence in said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -84,11 +85,12 @@ async def show(execution_id: str, address: str | None, *, as_json: bool, whole: 
         held_up = await handle.hold_ups() if view.status == "running" else ()
     view.complete()
     if as_json:
-        print_json({**view.to_json(), **({"held_up": held_up} if held_up else {})})
+        told = {"held_up": [asdict(one) for one in held_up]} if held_up else {}
+        print_json({**view.to_json(), **told})
         return ExitCode.OK
     view.print(whole=whole)
-    for sentence in held_up:
-        print_note(sentence)
+    for one in held_up:
+        print_note(one.told({row.node_id: row.title for row in view.rows.values()}))
     for waiting in view.standing.waiting:
         print_question(waiting, execution_id, place.as_option)
     return ExitCode.OK

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from xworkflow.cli.printing import print_note
 from xworkflow.client.handle import WorkflowHandle
+from xworkflow.client.hold_ups import HoldUp
+from xworkflow.domain.events import GraphEngineEvent
 from xworkflow.errors import EngineError
 
 IDLE_SECS = 10.0
@@ -24,11 +27,15 @@ class Silence:
         self._handle = handle
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
-        self._said: set[str] = set()
+        self._said: set[HoldUp] = set()
+        self._titles: dict[str, str] = {}
         self._asking = asyncio.create_task(self._ask())
 
-    def broken(self) -> None:
+    def broken(self, news: Sequence[GraphEngineEvent]) -> None:
         """The run has said something."""
+        for event in news:
+            if event.type == "node_run_started":
+                self._titles[event.data["node_id"]] = event.data["node_title"]
         self._heard = self._loop.time()
         self._said.clear()
 
@@ -45,8 +52,8 @@ class Silence:
                 self._say(await self._handle.hold_ups())
             await asyncio.sleep(IDLE_SECS)
 
-    def _say(self, found: tuple[str, ...]) -> None:
-        for sentence in found:
-            if sentence not in self._said:
-                print_note(sentence)
+    def _say(self, found: Sequence[HoldUp]) -> None:
+        for one in found:
+            if one not in self._said:
+                print_note(one.told(self._titles))
         self._said.update(found)

@@ -155,7 +155,7 @@ async def _to_the_end(
     async with aclosing(handle.read(follow=True, live=streams)) as batches:
         async for feed, new in batches:
             if new:
-                silence.broken()
+                silence.broken(new)
             if await follower.take(feed, new):
                 return follower.watched
     follower.end_text()

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from xworkflow.client.forking import ForkOrder, Origin, origin_of, plan_fork
 from xworkflow.client.history import HistoryFeed
-from xworkflow.client.hold_ups import hold_ups
+from xworkflow.client.hold_ups import HoldUp, hold_ups
 from xworkflow.client.run_log import RunLog
 from xworkflow.client.standing import Standing, read_standing
 from xworkflow.client.starting import start_run
@@ -194,8 +194,8 @@ class WorkflowHandle:
         except RPCError as error:
             raise _unreachable(error, self.execution_id) from None
 
-    async def hold_ups(self) -> tuple[str, ...]:
-        """A sentence for each thing that keeps an open run from going on: a worker that has gone,
+    async def hold_ups(self) -> tuple[HoldUp, ...]:
+        """Each thing that keeps an open run from going on: a worker that has gone,
         attempts that failed. Needs no worker."""
         try:
             return await hold_ups(self._client, self.execution_id)
